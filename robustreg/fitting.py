@@ -1,0 +1,107 @@
+"""From checked data to fitted numbers: rows, a solve per target, and back to the units of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .duality import rounding
+from .losses import Absolute, Huber, Loss, Squared
+from .problem import ridge_problem
+from .rows import Rows, make_rows
+from .solution import Options, Status
+from .solvers import solve
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """The checked parameters of an estimator; ``delta`` and ``alpha`` in the units of the data."""
+
+    loss: str
+    delta: float
+    alpha: float
+    fit_intercept: bool
+    solver: str
+    max_iter: int
+    tol: float
+    warm_start: bool
+    verbose: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """Fitted numbers of k targets.
+
+    ``coef`` (k, p), ``intercept``, ``objective``, ``gap`` (k,), ``outliers`` (n, k) bool or None;
+    ``unique`` over all targets, ``rank``, ``n_iter`` the largest, ``statuses`` the set of them.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    objective: np.ndarray
+    gap: np.ndarray
+    outliers: np.ndarray | None
+    unique: bool
+    rank: int
+    n_iter: int
+    orthogonal: bool
+    statuses: frozenset[Status]
+
+
+def fit(X, Y, w, spec: Specification, start=None) -> Fit:
+    """Fit X (n, p; dense or CSR) to each column of Y (n, k) with weights w (n,) >= 0.
+
+    ``start`` is None or (coef (k, p), intercept (k,)) to start from.
+    """
+    present = w > 0.0
+    if present.all():
+        rows = make_rows(X, w, spec.fit_intercept)
+    else:  # a row of weight zero is absent from everything, the rank included
+        rows = make_rows(X[present], w[present], spec.fit_intercept)
+    targets = []
+    for k, y in enumerate(Y.T):
+        rows = rows.with_target(y[present])
+        guess = None if start is None else rows.from_raw(start[0][k], start[1][k])
+        options = Options(spec.max_iter, spec.verbose, guess)
+        loss, alpha = _in_units_of(rows, spec)
+        targets.append((rows, loss, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
+    raw = [rows.raw(solution.phi) for rows, _, solution in targets]
+    solutions = [solution for _, _, solution in targets]
+    with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
+        objective = [
+            s.objective * rows.y_scale * rows.y_scale ** (loss.degree - 1) for rows, loss, s in targets
+        ]
+    return Fit(
+        coef=np.array([b for b, _ in raw]),
+        intercept=np.array([b0 for _, b0 in raw]),
+        objective=np.array(objective),
+        gap=np.array([s.gap for s in solutions]),
+        outliers=_outliers(X, Y, present, targets, raw, spec) if spec.loss == "huber" else None,
+        unique=all(s.unique for s in solutions)
+        and (rows.rank == X.shape[1] or bool(spec.alpha)),
+        rank=rows.rank,
+        n_iter=max(s.work.n_iter for s in solutions),
+        orthogonal=rows.orthogonal,
+        statuses=frozenset(s.status for s in solutions),
+    )  # fmt: skip
+
+
+def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float]:
+    """The loss and the penalty for residuals divided by rows.y_scale."""
+    if spec.loss == "mae":
+        return Absolute(), spec.alpha * rows.y_scale
+    if spec.loss == "mse":
+        return Squared(), spec.alpha
+    knot = np.clip(np.divide(spec.delta, rows.y_scale), 2.0**-1000, 2.0**1000)
+    return Huber(float(knot)), spec.alpha
+
+
+def _outliers(X, Y, present, targets, raw, spec):
+    """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
+    out = np.zeros(Y.shape, dtype=bool)
+    for k, ((rows, loss, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
+        problem = ridge_problem(rows, loss, 0.0)
+        out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.r)
+        out[~present, k] = np.abs(Y[~present, k] - X[~present] @ b - b0) > spec.delta
+    return out

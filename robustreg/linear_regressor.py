@@ -1,0 +1,261 @@
+"""LinearRegressor: check the parameters, solve, assign."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import parameters
+from .fitting import Fit, Specification, fit
+from .solution import Status
+
+# Dtypes that are read as they are, block by block; any other is converted to the first.
+DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
+          np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
+
+
+class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Linear regression under squared, absolute or Huber loss, solved exactly.
+
+    Minimises over coefficients b and intercept b0
+
+        (1 / W) sum_i w_i l(y_i - x_i'b - b0) + (alpha / 2) ||b||_2^2,     W = sum_i w_i,
+
+    and proves it: ``dual_gap_`` bounds how far the objective is from its minimum. Where the minimiser
+    is not unique, the answer is the one of least ``||b||_2`` and then, if the intercept is still free
+    in an interval, the interval's midpoint; it depends neither on the order of the rows nor on whether
+    a row is repeated or weighted.
+
+    Parameters
+    ----------
+    loss : {"mse", "mae", "huber"}, default="mse"
+        ``"mse"`` (or ``"squared_error"``): r^2 / 2. ``"mae"`` (or ``"absolute_error"``): abs(r).
+        ``"huber"``: r^2 / 2 up to ``abs(r) = delta`` and ``delta * (abs(r) - delta / 2)`` beyond.
+    delta : float, default=1.35
+        The residual at which Huber's loss turns from quadratic to linear, in the units of y.
+        Positive. Used by ``loss="huber"`` only.
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the coefficients, at least 0. The intercept is not penalised.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    solver : {"auto", "scipy"}, default="auto"
+        ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber), interior
+        point and crossover (mae). ``"scipy"``: the same problems through ``scipy.linalg.lstsq``,
+        ``scipy.optimize.minimize`` and ``scipy.optimize.linprog``; slow, for a second opinion.
+    max_iter : int, default=1000
+        The most iterations of a fit, per target. An exact fit commonly takes 5 to 20.
+    tol : float, default=1e-9
+        The relative duality gap up to which a fit counts as converged. The solvers go on to the
+        exact minimiser whatever ``tol`` is.
+    warm_start : bool, default=False
+        Start from the coefficients of the previous fit. This can save iterations and never changes
+        the answer.
+    verbose : int, default=0
+        1 prints a line per iteration.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, in units of y per unit of the feature. float32 if X is, else float64.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept, in units of y; 0.0 without one.
+    objective_ : float or ndarray of shape (n_targets,)
+        The value minimised.
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel dual,
+        less what rounding of the residuals explains: 0.0 means that float64 cannot show any excess
+        over the minimum. It belongs to the float64 solution, before a rounding to float32.
+    converged_ : bool
+        Whether ``dual_gap_ <= tol``, for every target.
+    unique_ : bool
+        Whether the minimiser is unique, for every target.
+    rank_ : int
+        Number of linearly independent columns of X (centred, if there is an intercept), decided on
+        columns of equal size.
+    n_iter_ : int
+        Iterations of the slowest target, at least 1.
+    orthogonal_ : bool
+        Whether the columns were so nearly dependent that an orthogonal factorisation was used.
+    outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
+        Rows of the training data with ``abs(residual) > delta``. Only with ``loss="huber"``.
+    n_features_in_ : int
+        Number of features seen by ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had names that are all strings.
+
+    See Also
+    --------
+    sklearn.linear_model.LinearRegression : Least squares.
+    sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
+    sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming, with an L1 penalty.
+
+    References
+    ----------
+    .. [1] P. J. Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35 (1964).
+    .. [2] S. Portnoy and R. Koenker, "The Gaussian Hare and the Laplacian Tortoise", Statist. Sci.
+       12 (1997).
+    .. [3] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30 (1990).
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor
+    >>> X, y = [[1], [2], [3], [4]], [0.8, 1.5, 1.8, 2.0]
+    >>> model = LinearRegressor(loss="mse").fit(X, y)
+    >>> print(f"{model.coef_[0]:.2f} x + {model.intercept_:.2f}")
+    0.39 x + 0.55
+    """
+
+    def __init__(
+        self,
+        loss: str = "mse",
+        *,
+        delta: float = 1.35,
+        alpha: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-9,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ):
+        self.loss = loss
+        self.delta = delta
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegressor:
+        """Fit to training data; neither X, y nor sample_weight is changed.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features: an array, a frame, or a SciPy sparse matrix or array.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent.
+
+        Returns
+        -------
+        LinearRegressor
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then left
+            as it was.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If ``dual_gap_ > tol``.
+        """
+        before = self.__dict__.copy()
+        try:
+            spec = self._specification()
+            X, y = validate_data(
+                self, X, y, accept_sparse="csr", dtype=DTYPES, multi_output=True, y_numeric=True
+            )
+            w = parameters.weights(sample_weight, X.shape[0])
+            y = np.asarray(y, dtype=np.float64)
+            self._assign(fit(X, y.reshape(len(y), -1), w, spec, self._start(y)), X.dtype, y.ndim)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, with the same columns as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            ``X @ coef_.T + intercept_``, in units of y.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If X has other columns than in ``fit``, or is not finite.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        return X @ self.coef_.T + self.intercept_
+
+    def _specification(self) -> Specification:
+        """The parameters, checked; ValueError or TypeError names the first that is wrong."""
+        return Specification(
+            loss=parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)],
+            delta=parameters.number("delta", self.delta, positive=True),
+            alpha=parameters.number("alpha", self.alpha, positive=False),
+            fit_intercept=parameters.flag("fit_intercept", self.fit_intercept),
+            solver=parameters.choice("solver", self.solver, parameters.SOLVERS),
+            max_iter=parameters.count("max_iter", self.max_iter, least=1),
+            tol=parameters.number("tol", self.tol, positive=True),
+            warm_start=parameters.flag("warm_start", self.warm_start),
+            verbose=parameters.count("verbose", self.verbose, least=0),
+        )
+
+    def _start(self, y):
+        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        shape = (1 if y.ndim == 1 else y.shape[1], self.n_features_in_)
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
+        intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
+        return (coef, intercept) if coef.shape == shape else None
+
+    def _assign(self, fitted: Fit, dtype, y_ndim: int) -> None:
+        """Fitted attributes from a record; one target given as a vector loses its axis."""
+        dtype = np.float32 if dtype == np.float32 else np.float64
+        one = y_ndim == 1
+        self.coef_ = _as(dtype, fitted.coef[0] if one else fitted.coef)
+        self.intercept_ = _as(dtype, fitted.intercept[0] if one else fitted.intercept)
+        self.objective_ = float(fitted.objective[0]) if one else fitted.objective
+        self.dual_gap_ = float(fitted.gap[0]) if one else fitted.gap
+        self.converged_ = fitted.statuses == {Status.EXACT}
+        self.unique_ = fitted.unique
+        self.rank_ = fitted.rank
+        self.n_iter_ = fitted.n_iter
+        self.orthogonal_ = fitted.orthogonal
+        self.__dict__.pop("outliers_", None)
+        if fitted.outliers is not None:
+            self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
+        for status in fitted.statuses - {Status.EXACT}:
+            warnings.warn(
+                f"{status.value} dual_gap_={np.max(fitted.gap):.3g}, tol={self.tol:g}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+def _as(dtype, value):
+    """Fitted numbers in the dtype of X; ValueError if they do not fit into it."""
+    with np.errstate(over="ignore"):
+        cast = np.asarray(value, dtype=dtype)
+    if not np.all(np.isfinite(cast)):
+        raise ValueError(f"The coefficients overflow {np.dtype(dtype).name}: rescale X or y, or use float64.")
+    return cast if cast.ndim else cast[()]

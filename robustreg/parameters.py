@@ -1,0 +1,79 @@
+"""Checks of what the user gave: each error names the parameter, what is allowed, and what came."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+LOSSES = {
+    "mse": "mse",
+    "mae": "mae",
+    "huber": "huber",
+    "squared_error": "mse",
+    "absolute_error": "mae",
+}
+SOLVERS = ("auto", "scipy")
+
+
+def choice(name: str, value, allowed) -> str:
+    """One of a set of strings."""
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(repr(item) for item in allowed)
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+    return value
+
+
+def number(name: str, value, *, positive: bool) -> float:
+    """A finite real number, positive or at least not negative."""
+    kind = "a positive finite number" if positive else "a finite number >= 0"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {kind}; got {value!r} of type {type(value).__name__}.")
+    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ValueError(f"{name} must be {kind}; got {value!r}.")
+    return float(value)
+
+
+def count(name: str, value, *, least: int) -> int:
+    """A whole number of at least ``least``."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name} must be an integer >= {least}; got {value!r} of type {type(value).__name__}."
+        )
+    if value < least:
+        raise ValueError(f"{name} must be an integer >= {least}; got {value!r}.")
+    return int(value)
+
+
+def flag(name: str, value) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {value!r} of type {type(value).__name__}.")
+    return bool(value)
+
+
+def weights(sample_weight, n_samples: int) -> np.ndarray:
+    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all 0."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    try:
+        w = np.asarray(sample_weight)
+        if np.iscomplexobj(w):
+            raise TypeError
+        w = w.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"sample_weight must hold real numbers; got {sample_weight!r}.") from None
+    if w.ndim == 0:
+        w = np.full(n_samples, w)
+    if w.ndim != 1:
+        # The words "Sample weights must be 1D array or scalar" are what scikit-learn's checks look for.
+        raise ValueError(f"Sample weights must be 1D array or scalar; got sample_weight of shape {w.shape}.")
+    if len(w) != n_samples:
+        raise ValueError(f"sample_weight must have one entry per row of X, {n_samples}; got {len(w)}.")
+    if not np.all(np.isfinite(w)):
+        raise ValueError(f"sample_weight must be finite; got {w[~np.isfinite(w)][0]} among its entries.")
+    if np.any(w < 0):
+        raise ValueError(f"sample_weight must be >= 0; got {w.min()!r} among its entries.")
+    if not np.any(w > 0):
+        raise ValueError("sample_weight must have a positive entry; got only zeros.")
+    return w

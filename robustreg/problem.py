@@ -1,0 +1,57 @@
+"""The convex problem that every solver minimises.
+
+    f(phi) = sum_i w_i l(r_i) + phi'G phi / 2 - h'phi + c,      r = y - Z phi
+
+``Quadratic(G, h, c)`` is all that does not depend on a residual's zone any more: the ridge penalty,
+and rows whose zone is settled. ``Problem`` adds the rows whose zone is still open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .losses import Loss
+from .rows import Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quadratic:
+    """phi'G phi / 2 - h'phi + c with G (m, m), h (m,)."""
+
+    G: np.ndarray
+    h: np.ndarray
+    c: float = 0.0
+
+    def value(self, phi):
+        return 0.5 * phi @ self.G @ phi - self.h @ phi + self.c
+
+    def gradient(self, phi):
+        return self.G @ phi - self.h
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Open rows, their loss, and the quadratic of everything else."""
+
+    rows: Rows
+    loss: Loss
+    quadratic: Quadratic
+
+    def value(self, r, phi):
+        """f at phi, whose residuals are r."""
+        return self.rows.w @ self.loss.value(r) + self.quadratic.value(phi)
+
+    def descent(self, u, phi):
+        """Z'Wu - G phi + h: minus the gradient of f when u = l'(r); zero for an optimal pair."""
+        return self.rows.adjoint(self.rows.w * u) - self.quadratic.gradient(phi)
+
+
+def ridge_problem(rows: Rows, loss: Loss, alpha: float) -> Problem:
+    """The problem of ``LinearRegressor``: all rows open, (W alpha / 2) ||b||^2 as the quadratic.
+
+    ``loss`` and ``alpha`` are in the units of rows.y; W is the sum of the weights.
+    """
+    m = rows.n_cols
+    return Problem(rows, loss, Quadratic(rows.penalty(alpha * rows.w.sum()), np.zeros(m)))

@@ -1,0 +1,199 @@
+"""Rows: the data as the solvers see them, behind a few verbs.
+
+The only file that knows about intercept, weights, centring, scaling, dtype and rank. In it
+
+    y = (y_raw - y_shift) / y_scale,    Z = [(X - shift) / scale @ T, 1]   (n x m),
+
+with a column of ones if there is an intercept. T is the identity, unless the standardised columns
+are rank deficient or so ill-conditioned that their Gram matrix would lose too much: then it is
+V / sigma from their singular value decomposition, which leaves r = rank orthonormal columns. Either
+way the solvers meet m well-conditioned, linearly independent columns, and with B the p x r matrix
+from the solvers' slopes to the raw coefficients,
+
+    b = y_scale * B phi[:r],   b0 = y_shift + y_scale * phi[r] - shift'b.
+
+B contains the projection on the raw row space: b is the least-norm vector with those fitted values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from . import linalg
+from .columns import DenseColumns, SparseColumns
+
+EPS = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """n weighted rows; see the module for the notation.
+
+    Attributes: ``w`` (n,) positive, the largest in [1, 2); ``y`` (n,); ``rank`` r, the number of
+    linearly independent columns of X (centred, if there is an intercept); ``B`` (p, r);
+    ``basis`` T (p, r) or None; ``gram_all`` Z'WZ (m, m) and its ``factor``; ``orthogonal`` whether
+    the orthogonal fallback was needed.
+    """
+
+    columns: DenseColumns | SparseColumns
+    w: np.ndarray
+    intercept: bool
+    rank: int
+    B: np.ndarray
+    basis: np.ndarray | None
+    by_block: bool
+    gram_all: np.ndarray
+    factor: linalg.Factor
+    orthogonal: bool
+    y: np.ndarray
+    y_shift: float
+    y_scale: float
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.w)
+
+    @property
+    def n_cols(self) -> int:
+        """m: rank, plus one for the intercept."""
+        return self.rank + self.intercept
+
+    # -- passes -------------------------------------------------------------------------------
+    def fitted(self, phi):
+        """Z phi, (n,)."""
+        slopes = phi[: self.rank]
+        out = self.columns.dot(slopes if self.basis is None else self.basis @ slopes)
+        return out + phi[-1] if self.intercept else out
+
+    def residual(self, phi):
+        """r = y - Z phi, (n,)."""
+        return self.y - self.fitted(phi)
+
+    def adjoint(self, v):
+        """Z'v, (m,)."""
+        slopes = self.columns.tdot(v)
+        if self.basis is not None:
+            slopes = self.basis.T @ slopes
+        return np.append(slopes, v.sum()) if self.intercept else slopes
+
+    def gram(self, q):
+        """Z' diag(q) Z for q >= 0, (m, m)."""
+        T = self.basis if self.by_block else None
+        G = self.columns.gram(q, T)
+        if self.basis is not None and T is None:
+            G = self.basis.T @ G @ self.basis
+        if not self.intercept:
+            return G
+        edge = self.adjoint(q)
+        return np.block([[G, edge[:-1, None]], [edge[None, :]]])
+
+    def triangle(self, q):
+        """R with R'R = Z' diag(q) Z by Householder reflections: as accurate as a QR of all rows."""
+        R = np.zeros((0, self.n_cols))
+        for rows, block in self.columns.blocks():
+            live = q[rows] > 0.0
+            if live.any():
+                block = self._finish(block[live]) * np.sqrt(q[rows][live])[:, None]
+                R = np.linalg.qr(np.vstack([R, block]), mode="r")
+        return R
+
+    def take(self, index):
+        """The rows ``index`` of Z, dense (k, m)."""
+        return self._finish(self.columns.take(index))
+
+    def _finish(self, block):
+        if self.basis is not None:
+            block = block @ self.basis
+        return np.column_stack([block, np.ones(len(block))]) if self.intercept else block
+
+    # -- coordinates --------------------------------------------------------------------------
+    def penalty(self, strength):
+        """strength * B'B, bordered by zeros for the intercept: ||b||^2 in solver coordinates."""
+        G = np.zeros((self.n_cols, self.n_cols))
+        if strength:
+            G[: self.rank, : self.rank] = strength * (self.B.T @ self.B)
+        return G
+
+    def raw(self, phi):
+        """(b, b0) in the units of the data. Raises ValueError if they overflow."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            b = self.B @ phi[: self.rank] * self.y_scale
+            b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b if self.intercept else 0.0
+        if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
+            raise ValueError(
+                "The coefficients overflow float64: the units of y are too large for those of X. "
+                "Rescale X or y."
+            )
+        return b, float(b0)
+
+    def from_raw(self, b, b0):
+        """phi nearest to raw coefficients (b, b0): the inverse of ``raw`` on the row space."""
+        slopes = np.linalg.lstsq(self.B, b / self.y_scale, rcond=None)[0] if self.rank else np.zeros(0)
+        if not self.intercept:
+            return slopes
+        return np.append(slopes, (b0 - self.y_shift + self.columns.shift @ b) / self.y_scale)
+
+    def with_target(self, y):
+        """The same rows with raw target y (n,), centred (with an intercept) and scaled."""
+        peak = np.abs(y).max()
+        shift = float(np.clip((self.w / self.w.sum()) @ y, y.min(), y.max())) if self.intercept else 0.0
+        with np.errstate(over="ignore"):
+            y = y - shift
+        size = np.abs(y).max()
+        if not np.isfinite(size):
+            raise ValueError(f"y has entries as large as {peak:.3g}, too large to compute with; rescale y.")
+        if self.intercept and size <= 4 * EPS * peak:  # a constant, up to the rounding of its mean
+            return replace(self, y=np.zeros(len(y)), y_shift=shift, y_scale=1.0)
+        scale = float(2.0 ** max(np.frexp(size)[1] - 1, -1021)) if size else 1.0
+        return replace(self, y=y / scale, y_shift=shift, y_scale=scale)
+
+
+def make_rows(X, w, fit_intercept) -> Rows:
+    """Rows of X (n, p; dense or CSR) with positive weights w (n,), without a target yet."""
+    w = np.ldexp(w, 1 - np.frexp(w.max())[1])
+    kind = SparseColumns if sparse.issparse(X) else DenseColumns
+    columns = kind(X, w, fit_intercept)
+    p = columns.n_cols
+    plain = Rows(
+        columns=columns, w=w, intercept=fit_intercept, rank=p, B=np.zeros((0, p)), basis=None,
+        by_block=False, gram_all=np.zeros((0, 0)), factor=linalg.factor(np.zeros((0, 0))),
+        orthogonal=False, y=np.zeros(0), y_shift=0.0, y_scale=1.0,
+    )  # fmt: skip
+    if p <= len(w) and (factor := linalg.factor(G := plain.gram(w))).sound:
+        return replace(plain, B=np.diag(columns.inverse_scale), gram_all=G, factor=factor)
+    rows = _orthogonal(plain)
+    G = rows.gram(w)
+    return replace(rows, gram_all=G, factor=linalg.factor(G))
+
+
+def _orthogonal(plain: Rows) -> Rows:
+    """The same rows in the basis of the singular vectors of their standardised columns."""
+    inverse_scale = plain.columns.inverse_scale
+    varying = inverse_scale != 0.0
+    R = plain.triangle(plain.w / plain.w.sum())
+    if plain.intercept:  # take the mean out: what is left are the centred columns
+        R = np.linalg.qr(R[:, [-1, *range(R.shape[1] - 1)]], mode="r")[1:, 1:]
+    S = linalg.spectrum(R[:, varying], full=False)
+    T = np.zeros((len(inverse_scale), S.rank))
+    T[varying] = S.V / S.sigma
+    B = inverse_scale[:, None] * T
+    if 0 < S.rank < np.count_nonzero(varying):
+        B[varying] = _least_norm(B[varying], S, inverse_scale[varying])
+    steep = S.rank and S.sigma[-1] < 1e-5 * S.sigma[0]
+    return replace(plain, rank=S.rank, B=B, basis=T, by_block=bool(steep), orthogonal=True)
+
+
+def _least_norm(B, S, inverse_scale):
+    """B projected on the raw row space, the range of diag(1 / inverse_scale) V.
+
+    Where raw units differ widely the projection rounds at the size of the largest coefficient, so
+    the fitted values V' diag(scale) B, which must be 1 / sigma, are restored afterwards.
+    """
+    raw = S.V / inverse_scale[:, None]
+    Q = np.linalg.qr(raw / np.linalg.norm(raw, axis=0))[0]
+    B = Q @ (Q.T @ B)
+    lost = np.diag(1.0 / S.sigma) - S.V.T @ (B / inverse_scale[:, None])
+    return B + inverse_scale[:, None] * (S.V @ lost)

@@ -1,0 +1,70 @@
+"""What a solver hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class Status(Enum):
+    """How a solve ended; each value is the message for the user."""
+
+    EXACT = "The exact minimiser was found and certified."
+    ITERATIONS = (
+        "The iterations reached max_iter before the minimiser was certified; "
+        "the coefficients are the best found. Increase max_iter."
+    )
+    ROUNDING = (
+        "Rounding stopped the iterations before the gap fell below tol; the coefficients are the "
+        "best found and dual_gap_ tells how good they are. Check for nearly collinear columns or "
+        "extreme weights, or try solver='scipy'."
+    )
+
+
+@dataclass(slots=True)
+class Work:
+    """What a solve cost: iterations, and whether the orthogonal fallback was used."""
+
+    n_iter: int = 0
+    orthogonal: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Options:
+    """How to solve: at most ``max_iter`` iterations, ``start`` (m,) or None, one printed line each if ``verbose``."""
+
+    max_iter: int
+    verbose: int = 0
+    start: np.ndarray | None = None
+
+    def report(self, line: str) -> None:
+        if self.verbose:
+            print(line)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """An optimal pair as a core solver leaves it: phi (m,), dual u (n,) with abs(u) <= bound."""
+
+    phi: np.ndarray
+    u: np.ndarray
+    exhausted: bool = False  # stopped by max_iter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """The canonical minimiser phi (m,), its residuals r (n,), and its proof.
+
+    ``objective`` and ``gap`` (relative) belong to each other; ``unique`` says whether the minimiser is
+    the only one in the space of independent columns.
+    """
+
+    phi: np.ndarray
+    r: np.ndarray
+    objective: float
+    gap: float
+    unique: bool
+    status: Status
+    work: Work

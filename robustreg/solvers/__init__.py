@@ -1,0 +1,38 @@
+"""From a problem to its canonical, certified solution: the table loss -> solver, and ``solve``."""
+
+from __future__ import annotations
+
+
+from ..duality import relative_gap
+from ..losses import Absolute, Huber, Loss, Squared
+from ..problem import ridge_problem
+from ..rows import Rows
+from ..solution import Options, Solution, Status, Work
+from . import huber, mae, mse
+from .canonical import canonical
+from .reference import solve_reference
+
+SOLVERS = {Squared: mse.minimise, Absolute: mae.minimise, Huber: huber.minimise}
+
+
+def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options: Options) -> Solution:
+    """Minimise the loss over rows with a ridge penalty, all in the units of rows.y.
+
+    Parameters are checked by the estimator; ``solver`` is "auto" or "scipy".
+    """
+    problem = ridge_problem(rows, loss, alpha)
+    work = Work(orthogonal=rows.orthogonal)
+    minimise = solve_reference if solver == "scipy" else SOLVERS[type(loss)]
+    pair = minimise(problem, options, work)
+    objective, gap = relative_gap(problem, pair.phi, pair.u)
+    phi, unique = pair.phi, False
+    if gap <= tol:  # the dual is near its optimum, so that it tells the set of minimisers
+        phi, unique = canonical(problem, pair)
+        if phi is not pair.phi:
+            objective, gap = relative_gap(problem, phi, pair.u)
+    if gap <= tol:
+        status = Status.EXACT
+    else:
+        status = Status.ITERATIONS if pair.exhausted else Status.ROUNDING
+    work.n_iter = max(1, work.n_iter)
+    return Solution(phi, rows.residual(phi), objective, gap, unique, status, work)

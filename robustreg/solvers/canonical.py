@@ -1,0 +1,150 @@
+"""The canonical answer: among all minimisers the one of least norm, then the midpoint intercept.
+
+The dual optimum u tells the whole set of minimisers. With S = {abs(u_i) < bound} it is the polyhedron
+
+    Z_S phi = Z_S phi*             (the residuals in S are the same for every minimiser)
+    s_i r_i >= knot,  i not in S   (s = sign(u); phi* is the minimiser that the solver found)
+
+a single point if Z_S'W_S Z_S + G is regular. Otherwise phi = phi* + N eta with Z_S N = 0, and the
+least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c (Lawson & Hanson
+1974, chapter 23), solved by nonnegative least squares over the few inequalities that matter, which
+are found by adding the most violated ones until none is.
+
+An intercept that no row in S holds moves freely between max(r_j + knot) over s_j < 0 and
+min(r_i - knot) over s_i > 0. So while the slopes are chosen an inequality is about a pair (i, j) of
+rows, and then the intercept goes to the middle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linprog, nnls
+
+from .. import linalg
+from ..duality import rounding
+from ..problem import Problem
+from ..solution import Pair
+
+AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside
+BATCH = 8  # inequalities added at a time
+
+
+def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
+    """(phi, unique): the canonical minimiser, and whether it is the only one."""
+    rows, loss, phi = problem.rows, problem.loss, pair.phi
+    if np.isinf(loss.bound) or not len(phi):
+        return phi, True
+    noise = rounding(problem, rows.residual(phi))
+    S = np.abs(pair.u) < loss.bound * (1.0 - AT_BOUND)
+    if loss.knot:  # a row within rounding of the knot
+        S &= loss.bound - np.abs(pair.u) > noise
+    wS = rows.w * S
+    if linalg.factor(rows.gram(wS) + problem.quadratic.G).sound:
+        return phi, True
+    held = bool(S.any()) or not rows.intercept  # whether S (or nothing) holds the intercept
+    N = linalg.spectrum(rows.triangle(wS)).N
+    if problem.quadratic.G.any():  # the penalty makes the slopes unique
+        N = N[:, :0] if held else np.eye(len(phi))[:, rows.rank :]
+    if not N.shape[1]:
+        return phi, True
+    face = _Face(problem, pair.u, S, noise, held)
+    slopes = (
+        N if held else N[:, N[-1] == 0.0] if problem.quadratic.G.any() else np.eye(len(phi))[:, : rows.rank]
+    )
+    if slopes.shape[1]:
+        phi = face.least_norm(phi, slopes)
+    if not held:
+        low, high = face.interval(rows.residual(phi))
+        phi = phi.copy()
+        phi[-1] += 0.5 * (low + high)
+        return phi, bool(high - low <= noise.max()) and face.is_point(phi, slopes)
+    return phi, face.is_point(phi, slopes)
+
+
+class _Face:
+    """The inequalities s_i r_i >= knot of one problem, as slacks and as gradients."""
+
+    def __init__(self, problem, u, S, noise, held):
+        self.rows, self.knot, self.held = problem.rows, problem.loss.knot, held
+        self.s, self.noise = np.where(S, 0.0, np.sign(u)), noise
+
+    def slack(self, r):
+        """s r - knot, infinite for rows in S."""
+        return np.where(self.s == 0.0, np.inf, self.s * r - self.knot)
+
+    def interval(self, r):
+        """How far the intercept may move (down, up)."""
+        slack = self.slack(r)
+        return -slack[self.s < 0].min(initial=np.inf), slack[self.s > 0].min(initial=np.inf)
+
+    def violated(self, r):
+        """Pairs (index array of rows i, index array of rows j or None, slack) most violated at r."""
+        slack, noise = self.slack(r), self.noise
+        if self.held:
+            worst = np.argsort(slack + noise)[:BATCH]
+            worst = worst[slack[worst] < -noise[worst]]
+            return worst, None, slack[worst]
+        up, down = np.flatnonzero(self.s > 0), np.flatnonzero(self.s < 0)
+        i = up[np.argsort(slack[up])[:BATCH]]
+        j = down[np.argsort(slack[down])[:BATCH]]
+        i, j = (part.ravel() for part in np.meshgrid(i, j))
+        total = slack[i] + slack[j]
+        bad = np.flatnonzero(total < -(noise[i] + noise[j]))
+        bad = bad[np.argsort(total[bad])[:BATCH]]
+        return i[bad], j[bad], total[bad]
+
+    def gradient(self, i, j, N):
+        """Derivatives of the slacks along N, (k, N.shape[1])."""
+        A = -self.s[i, None] * (self.rows.take(i) @ N)
+        return A if j is None else A - self.s[j, None] * (self.rows.take(j) @ N)
+
+    def least_norm(self, phi, N):
+        """phi + N eta of least ||B phi|| that satisfies every inequality."""
+        B = self.rows.B
+        Q, T = np.linalg.qr(B @ N[: self.rows.rank])  # x = Q'B phi + T eta, minimal ||x||
+        origin = Q.T @ (B @ phi[: self.rows.rank])
+        move = N @ np.linalg.inv(T)  # phi + move (x - origin)
+        x, A, c = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0)
+        for _ in range(50 + 10 * len(phi)):
+            trial = phi + move @ (x - origin)
+            i, j, slack = self.violated(self.rows.residual(trial))
+            if not len(i):
+                return trial
+            rows = self.gradient(i, j, move)
+            A, c = np.vstack([A, rows]), np.append(c, rows @ x - slack)
+            x = least_distance(A, c)
+            if x is None:
+                return phi
+        return phi
+
+    def is_point(self, phi, N):
+        """Whether no direction along N leaves every tight inequality satisfied."""
+        r = self.rows.residual(phi)
+        if not self.held:
+            return not N.shape[1]
+        tight = np.flatnonzero(self.slack(r) <= 4.0 * self.noise)
+        if len(tight) <= N.shape[1]:
+            return False  # a cone needs more than k half-spaces to shrink to a point
+        A = self.gradient(tight, None, N)
+        A = A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), np.finfo(float).tiny)
+        cone = linprog(-A.sum(axis=0), A_ub=-A, b_ub=np.zeros(len(A)), bounds=(-1.0, 1.0), method="highs")
+        return cone.status == 0 and -cone.fun < 1e-6 and np.linalg.matrix_rank(A, 1e-9) == N.shape[1]
+
+
+def least_distance(A, c):
+    """The x of least norm with A x >= c, or None if there is none."""
+    size = np.linalg.norm(A, axis=1)
+    size = np.where(size > 0.0, size, 1.0)
+    A, c = A / size[:, None], c / size
+    unit = max(np.abs(c).max(), np.finfo(float).tiny)
+    E = np.vstack([A.T, c / unit])
+    f = np.zeros(len(E))
+    f[-1] = 1.0
+    multipliers, _ = nnls(E, f)
+    residual = E @ multipliers - f
+    if -residual[-1] <= 1e-14:
+        return None
+    x = -residual[:-1] / residual[-1] * unit
+    active = multipliers > 0.0
+    polished = np.linalg.lstsq(A[active], c[active], rcond=1e-12)[0] if active.any() else x
+    return polished if np.all(A @ polished - c >= -1e-9 * unit) else x

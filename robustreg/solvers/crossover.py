@@ -1,0 +1,46 @@
+"""From an interior point to the exact optimal face, with its dual certificate.
+
+At a minimiser of sum w abs(r) + phi'G phi / 2 - h'phi the rows fall into F, which the fit goes
+through (r = 0, abs(u) <= 1), and the others, where u = sign(r). Near the end of the central path the
+two are told apart by which of abs(r) and 1 - abs(u) is the smaller. Given F,
+
+    Z_F phi = y_F                                   interpolation
+    N'(G phi - h) = N'Z'W u                         where N spans the null space of Z_F, if G is there
+    Z_F'W_F u_F = G phi - h - (the other rows)      the dual of F: the smallest change that is needed
+
+determine phi and u to rounding. Ties need no special care: F may hold more rows than columns, or
+fewer than would fix phi (the minimiser is then not unique, and phi stays inside its face). Whether F
+was right is not argued but checked: the caller computes the duality gap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import linalg
+from ..problem import Problem
+from ..solution import Pair
+from .interior_point import Point
+
+
+def crossover(problem: Problem, point: Point) -> Pair:
+    rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
+    u = point.a / w
+    size = np.maximum(point.vp, point.vm)
+    F = size < (1.0 - np.abs(u)) * ((w @ size) / w.sum())
+    u = np.where(F, u, np.sign(u))
+    wF = w * F
+    S = linalg.spectrum(rows.triangle(wF))
+    # 1. Interpolate F; three steps refine to rounding.
+    phi = point.phi
+    for _ in range(3):
+        phi = phi + S.solve_normal(rows.adjoint(wF * rows.residual(phi)))
+    # 2. Along the null space of Z_F the quadratic decides.
+    if S.N.shape[1] and quadratic.G.any():
+        N = S.N
+        phi = phi + N @ np.linalg.lstsq(N.T @ quadratic.G @ N, N.T @ problem.descent(u, phi), rcond=1e-13)[0]
+    # 3. The dual of F.
+    for _ in range(3):
+        missing = -problem.descent(u, phi)
+        u = u + F * rows.fitted(S.solve_normal(missing))
+    return Pair(phi, np.clip(u, -1.0, 1.0))

@@ -1,0 +1,39 @@
+"""Least absolute deviations: interior point, then crossover as soon as it can be certified."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..duality import relative_gap, rounding
+from ..problem import Problem
+from ..solution import Options, Pair, Work
+from .crossover import crossover
+from .interior_point import central_path
+from .mse import start
+
+TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
+EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
+STALLED = 1e-15  # below it an interior point has no digits left to gain
+
+
+def minimise(problem: Problem, options: Options, work: Work) -> Pair:
+    phi, r = start(problem, options)
+    if not problem.quadratic.G.any() and np.all(np.abs(r) <= rounding(problem, r)):
+        work.n_iter = 1
+        return Pair(phi, np.zeros(len(r)))  # an exact fit
+    best, best_gap, point = None, np.inf, None
+    for point in central_path(problem, phi, r):
+        options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
+        if point.gap <= TRY:
+            pair = crossover(problem, point)
+            _, gap = relative_gap(problem, pair.phi, pair.u)
+            if gap < best_gap:
+                best, best_gap = pair, gap
+            if gap <= EXACT or point.gap <= STALLED:
+                break
+        if work.n_iter >= options.max_iter:
+            break
+        work.n_iter += 1
+    if best is None:
+        best = Pair(point.phi, np.clip(point.a / problem.rows.w, -1.0, 1.0))
+    return Pair(best.phi, best.u, exhausted=best_gap > EXACT and work.n_iter >= options.max_iter)

@@ -1,0 +1,100 @@
+"""Newton's method on active sets for Huber's loss (Madsen & Nielsen 1990, BIT 30:682-699).
+
+With zones s_i = 0 where abs(r_i) <= d and sign(r_i) elsewhere, Q = {s = 0}:
+
+    gradient   g = -Z'W psi(r) + G phi - h,     Hessian   H = Z_Q'W_Q Z_Q + G.
+
+f is convex and quadratic as long as no row changes its zone. So a full step H step = -g that
+changes no zone ends at the exact minimiser, after finitely many steps (IRLS with weights 0 and 1,
+made finite). Where a row does change its zone, f is searched exactly along the step: its derivative
+
+    f'(t) = -sum_i w_i psi(r_i - t v_i) v_i + step'(G (phi + t step) - h),     v = Z step,
+
+is piecewise linear and increasing, and Newton's method in t finds its zero.
+
+Departure from the paper: a singular H is replaced by H + tau Z'WZ with the smallest tau that can be
+factored. It still gives a direction of descent, and the line search takes care of its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .. import linalg
+from ..losses import Huber
+from ..problem import Problem
+from ..solution import Options, Work
+
+EPS = np.finfo(np.float64).eps
+
+
+def newton(problem: Problem, phi, r, options: Options, work: Work, most: int):
+    """Minimise from phi (m,) with residuals r; returns (phi, r, finished)."""
+    rows, loss = problem.rows, problem.loss
+    size = rows.w @ (np.square(rows.y) + np.square(rows.y - r))
+    last = np.inf
+    for _ in range(most):
+        work.n_iter += 1
+        zone = loss.curved(r)
+        # 1. The Newton step.
+        H = rows.gram(rows.w * zone) + problem.quadratic.G
+        factor, sound = linalg.factor_shifted(H, rows.gram_all)
+        descent = problem.descent(loss.slope(r), phi)
+        step = factor.solve(descent)
+        decrement = step @ descent
+        options.report(
+            f"newton {work.n_iter}: delta {loss.knot:.3g}, {zone.sum()} quadratic rows, decrement {decrement:.3g}"
+        )
+        # 2. Stop where rounding of the residuals alone explains the gradient.
+        if decrement <= (4.0 * EPS) ** 2 * size:
+            return phi, r, True
+        # 3. Move to the minimum along the step.
+        v = rows.fitted(step)
+        t = line_search(problem, phi, r, step, v)
+        phi = phi + t * step
+        r = rows.residual(phi)
+        # 4. A full step within one zone was exact; what is left is refinement, while it helps.
+        same = sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, loss.curved(r))
+        if same and decrement >= last / 4.0:
+            return phi, r, True
+        last = decrement if same else np.inf
+    return phi, r, False
+
+
+def line_search(problem: Problem, phi, r, step, v) -> float:
+    """The t > 0 with f'(t) = 0, by safeguarded Newton on the piecewise linear derivative."""
+    w, loss, quadratic = problem.rows.w, problem.loss, problem.quadratic
+    linear = step @ quadratic.gradient(phi)
+    curve = step @ quadratic.G @ step
+    wv = w * v
+    start = abs(linear - wv @ loss.slope(r))
+    low, high, t = 0.0, np.inf, 1.0
+    for _ in range(100):
+        moved = r - t * v
+        slope = linear + t * curve - wv @ loss.slope(moved)
+        if abs(slope) <= 1e-14 * start:
+            break
+        low, high = (low, t) if slope > 0.0 else (t, high)
+        bend = curve + wv @ (v * loss.curved(moved))
+        trial = t - slope / bend if bend > 0.0 else np.nan
+        if not low < trial < high:
+            trial = 2.0 * t if high == np.inf else 0.5 * (low + high)
+        if abs(trial - t) <= 4.0 * EPS * t:
+            break
+        t = trial
+    return t
+
+
+def approach(problem: Problem, phi, r, options: Options, work: Work):
+    """Come near the minimiser for a small knot by a few steps at each of larger ones, ten times apart.
+
+    Far from the solution nearly all rows are outside a small knot, and their Hessian says nothing.
+    """
+    knot = float(np.median(np.abs(r)))
+    while knot > 10.0 * problem.loss.knot and work.n_iter < options.max_iter // 2:
+        wide = replace(problem, loss=Huber(knot))
+        phi, r, _ = newton(wide, phi, r, options, work, most=4)
+        knot /= 10.0
+    return phi, r
