@@ -6,6 +6,7 @@ Subtracting first and scaling by a power of two afterwards rounds each entry onc
 with a large offset loses nothing that its data still hold.
 
     dot(beta)      Z beta                        (n,)
+    magnitude(b)   abs(Z) b, for b >= 0          (n,)
     tdot(v)        Z'v                           (p,)
     gram(q, T)     (Z T)' diag(q) (Z T)          q >= 0; rows with q = 0 are skipped
     take(index)    the rows index of Z           dense
@@ -82,6 +83,12 @@ class DenseColumns:
             out[rows] = block @ beta
         return out
 
+    def magnitude(self, beta):
+        out = np.empty(self.n_rows)
+        for rows, block in self.blocks():
+            out[rows] = np.abs(block) @ beta
+        return out
+
     def tdot(self, v):
         return sum((v[rows] @ block for rows, block in self.blocks()), np.zeros(self.n_cols))
 
@@ -138,6 +145,9 @@ class SparseColumns:
 
     def dot(self, beta):
         return self.sparse @ beta[self.thin] + self.dense.dot(beta[self.full])
+
+    def magnitude(self, beta):
+        return abs(self.sparse) @ beta[self.thin] + self.dense.magnitude(beta[self.full])
 
     def tdot(self, v):
         out = np.empty(self.n_cols)

@@ -23,10 +23,9 @@ from .problem import Problem
 EPS = np.finfo(np.float64).eps
 
 
-def rounding(problem: Problem, r) -> np.ndarray:
-    """How far off a residual may be only because float64 rounds y and the fitted value, (n,)."""
-    y = problem.rows.y
-    return 8.0 * EPS * (np.abs(y) + np.abs(y - r))
+def rounding(problem: Problem, phi) -> np.ndarray:
+    """How far off a residual may be only because float64 rounds the terms it is made of, (n,)."""
+    return 8.0 * EPS * problem.rows.magnitude(phi)
 
 
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
@@ -44,8 +43,8 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
         u = u + rows.fitted(rows.factor.solve(missing))
     size = np.abs(u).max()
     shrink = 1.0 if size <= loss.bound else loss.bound / size
-    ridge = 0.5 * phi @ problem.quadratic.G @ phi
+    ridge = problem.quadratic.value(phi)
     gap = (rows.w @ loss.excess(r, shrink * u) + (1.0 - shrink) ** 2 * ridge) / W
-    noise = 2.0 * (rows.w @ loss.value(rounding(problem, r))) / W
+    noise = rows.w @ (loss.value(np.abs(r) + rounding(problem, phi)) - loss.value(r)) / W
     gap = max(0.0, gap - noise)
     return float(primal), float(gap / primal) if gap else 0.0

@@ -102,6 +102,6 @@ def _outliers(X, Y, present, targets, raw, spec):
     out = np.zeros(Y.shape, dtype=bool)
     for k, ((rows, loss, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
         problem = ridge_problem(rows, loss, 0.0)
-        out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.r)
+        out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.phi)
         out[~present, k] = np.abs(Y[~present, k] - X[~present] @ b - b0) > spec.delta
     return out

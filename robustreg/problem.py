@@ -1,14 +1,14 @@
 """The convex problem that every solver minimises.
 
-    f(phi) = sum_i w_i l(r_i) + phi'G phi / 2 - h'phi + c,      r = y - Z phi
+    f(phi) = sum_i w_i l(r_i) + phi'G phi / 2 - h'phi + c,      r = y - Z phi,   G = L'L
 
-``Quadratic(G, h, c)`` is all that does not depend on a residual's zone any more: the ridge penalty,
+``Quadratic(L, h, c)`` is all that does not depend on a residual's zone any more: the ridge penalty,
 and rows whose zone is settled. ``Problem`` adds the rows whose zone is still open.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,17 +18,30 @@ from .rows import Rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadratic:
-    """phi'G phi / 2 - h'phi + c with G (m, m), h (m,)."""
+    """||L phi||^2 / 2 - h'phi + c with L (k, m), h (m,).
 
-    G: np.ndarray
+    L is kept beside G = L'L because columns in very different units spread the entries of G so far
+    apart that phi'G phi would round to less than half of the digits of ||L phi||^2.
+    """
+
+    L: np.ndarray
     h: np.ndarray
     c: float = 0.0
+    G: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "G", self.L.T @ self.L)
+
+    @property
+    def flat(self) -> bool:
+        """Whether there is no curvature: G = 0."""
+        return not self.L.any()
 
     def value(self, phi):
-        return 0.5 * phi @ self.G @ phi - self.h @ phi + self.c
+        return 0.5 * np.sum(np.square(self.L @ phi)) - self.h @ phi + self.c
 
     def gradient(self, phi):
-        return self.G @ phi - self.h
+        return self.L.T @ (self.L @ phi) - self.h
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,4 +67,4 @@ def ridge_problem(rows: Rows, loss: Loss, alpha: float) -> Problem:
     ``loss`` and ``alpha`` are in the units of rows.y; W is the sum of the weights.
     """
     m = rows.n_cols
-    return Problem(rows, loss, Quadratic(rows.penalty(alpha * rows.w.sum()), np.zeros(m)))
+    return Problem(rows, loss, Quadratic(rows.penalty_root(alpha * rows.w.sum()), np.zeros(m)))

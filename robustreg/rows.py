@@ -72,6 +72,13 @@ class Rows:
         """r = y - Z phi, (n,)."""
         return self.y - self.fitted(phi)
 
+    def magnitude(self, phi):
+        """abs(y) + abs(Z) abs(phi), the size of the terms that a residual is the difference of, (n,)."""
+        slopes = phi[: self.rank]
+        slopes = slopes if self.basis is None else self.basis @ slopes
+        out = np.abs(self.y) + self.columns.magnitude(np.abs(slopes))
+        return out + abs(phi[-1]) if self.intercept else out
+
     def adjoint(self, v):
         """Z'v, (m,)."""
         slopes = self.columns.tdot(v)
@@ -110,12 +117,13 @@ class Rows:
         return np.column_stack([block, np.ones(len(block))]) if self.intercept else block
 
     # -- coordinates --------------------------------------------------------------------------
-    def penalty(self, strength):
-        """strength * B'B, bordered by zeros for the intercept: ||b||^2 in solver coordinates."""
-        G = np.zeros((self.n_cols, self.n_cols))
-        if strength:
-            G[: self.rank, : self.rank] = strength * (self.B.T @ self.B)
-        return G
+    def penalty_root(self, strength):
+        """L with ||L phi||^2 = strength * ||B phi[:r]||^2; without rows for strength 0."""
+        if not strength:
+            return np.zeros((0, self.n_cols))
+        L = np.zeros((len(self.B), self.n_cols))
+        L[:, : self.rank] = np.sqrt(strength) * self.B
+        return L
 
     def raw(self, phi):
         """(b, b0) in the units of the data. Raises ValueError if they overflow."""
@@ -182,6 +190,9 @@ def _orthogonal(plain: Rows) -> Rows:
     B = inverse_scale[:, None] * T
     if 0 < S.rank < np.count_nonzero(varying):
         B[varying] = _least_norm(B[varying], S, inverse_scale[varying])
+    if S.rank:  # of all orthonormal bases the one in which the penalty is diagonal too
+        turn = np.linalg.svd(B, full_matrices=False)[2].T
+        T, B = T @ turn, B @ turn
     steep = S.rank and S.sigma[-1] < 1e-5 * S.sigma[0]
     return replace(plain, rank=S.rank, B=B, basis=T, by_block=bool(steep), orthogonal=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from ..duality import relative_gap
 from ..losses import Absolute, Huber, Loss, Squared
 from ..problem import ridge_problem

@@ -34,7 +34,7 @@ def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
     rows, loss, phi = problem.rows, problem.loss, pair.phi
     if np.isinf(loss.bound) or not len(phi):
         return phi, True
-    noise = rounding(problem, rows.residual(phi))
+    noise = rounding(problem, phi)
     S = np.abs(pair.u) < loss.bound * (1.0 - AT_BOUND)
     if loss.knot:  # a row within rounding of the knot
         S &= loss.bound - np.abs(pair.u) > noise
@@ -43,13 +43,13 @@ def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
         return phi, True
     held = bool(S.any()) or not rows.intercept  # whether S (or nothing) holds the intercept
     N = linalg.spectrum(rows.triangle(wS)).N
-    if problem.quadratic.G.any():  # the penalty makes the slopes unique
+    if not problem.quadratic.flat:  # the penalty makes the slopes unique
         N = N[:, :0] if held else np.eye(len(phi))[:, rows.rank :]
     if not N.shape[1]:
         return phi, True
     face = _Face(problem, pair.u, S, noise, held)
     slopes = (
-        N if held else N[:, N[-1] == 0.0] if problem.quadratic.G.any() else np.eye(len(phi))[:, : rows.rank]
+        N if held else N[:, N[-1] == 0.0] if not problem.quadratic.flat else np.eye(len(phi))[:, : rows.rank]
     )
     if slopes.shape[1]:
         phi = face.least_norm(phi, slopes)

@@ -23,11 +23,12 @@ from ..solution import Pair
 from .interior_point import Point
 
 
-def crossover(problem: Problem, point: Point) -> Pair:
+def crossover(problem: Problem, point: Point, scale: float) -> Pair:
+    """The pair at the end of the path near ``point``; ``scale`` is a typical residual."""
     rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
     u = point.a / w
     size = np.maximum(point.vp, point.vm)
-    F = size < (1.0 - np.abs(u)) * ((w @ size) / w.sum())
+    F = size < (1.0 - np.abs(u)) * scale
     u = np.where(F, u, np.sign(u))
     wF = w * F
     S = linalg.spectrum(rows.triangle(wF))
@@ -36,9 +37,11 @@ def crossover(problem: Problem, point: Point) -> Pair:
     for _ in range(3):
         phi = phi + S.solve_normal(rows.adjoint(wF * rows.residual(phi)))
     # 2. Along the null space of Z_F the quadratic decides.
-    if S.N.shape[1] and quadratic.G.any():
-        N = S.N
-        phi = phi + N @ np.linalg.lstsq(N.T @ quadratic.G @ N, N.T @ problem.descent(u, phi), rcond=1e-13)[0]
+    if S.N.shape[1] and not quadratic.flat:
+        LN = quadratic.L @ S.N
+        for _ in range(2):
+            half = np.linalg.lstsq(LN.T, S.N.T @ problem.descent(u, phi), rcond=1e-13)[0]
+            phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
     # 3. The dual of F.
     for _ in range(3):
         missing = -problem.descent(u, phi)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..losses import Absolute
 from ..problem import Problem, Quadratic
 from ..solution import Options, Pair, Work
@@ -11,15 +13,14 @@ from . import mae
 from .mse import least_squares, start
 from .newton import approach, newton
 
-
 BELOW_ROUNDING = 1e-13  # of the largest abs(y): such a knot is lost in the rounding of a residual
 
 
 def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     knot = problem.loss.knot
     if knot <= BELOW_ROUNDING:  # knot * abs(r), as far as float64 can tell
-        G, h = problem.quadratic.G / knot, problem.quadratic.h / knot
-        pair = mae.minimise(replace(problem, loss=Absolute(), quadratic=Quadratic(G, h)), options, work)
+        L, h = problem.quadratic.L / np.sqrt(knot), problem.quadratic.h / knot
+        pair = mae.minimise(replace(problem, loss=Absolute(), quadratic=Quadratic(L, h)), options, work)
         return replace(pair, u=knot * pair.u)
     phi, r = start(problem, options)
     if problem.loss.curved(r).all():

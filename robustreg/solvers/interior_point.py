@@ -26,7 +26,6 @@ import numpy as np
 from .. import linalg
 from ..problem import Problem
 
-EPS = np.finfo(np.float64).eps
 STEP = 0.9995  # fraction of the way to the boundary, as in the paper
 
 
@@ -41,17 +40,20 @@ class Point:
     gap: float
 
 
-def central_path(problem: Problem, phi, r) -> Iterator[Point]:
-    """Interior points with falling gap, the first made from phi (m,) and its residuals r (n,)."""
+def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
+    """Interior points with falling gap, the first made from phi (m,) and its residuals r (n,).
+
+    ``scale`` is a typical residual.
+    """
     rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
-    pad = 0.1 * (w @ np.abs(r)) / w.sum()
+    pad, least = 0.1 * scale, 1e-3 * scale * w.sum()
     point = Point(phi, np.zeros(len(r)), np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad, np.inf)
     while True:
         phi, a, vp, vm = point.phi, point.a, point.vp, point.vm
         xu, xl = w - a, w + a
         r = rows.residual(phi)
         products = vp @ xu + vm @ xl
-        point.gap = products / (w @ np.abs(r))
+        point.gap = products / max(problem.value(r, phi), least)
         yield point
         # 1. Barrier weights and the normal matrix.
         q = 1.0 / (vp / xu + vm / xl)
@@ -78,7 +80,7 @@ def central_path(problem: Problem, phi, r) -> Iterator[Point]:
         dphi, da, dvp, dvm = direction(mu - vp * xu + da * dvp, mu - vm * xl - da * dvm)
         primal = min(_longest(vp, dvp), _longest(vm, dvm))
         dual = min(_longest(xu, -da), _longest(xl, da))
-        if quadratic.G.any():  # a quadratic term couples the two steps
+        if not quadratic.flat:  # a quadratic term couples the two steps
             primal = dual = min(primal, dual)
         # 4. Step.
         point = Point(phi + primal * dphi, a + dual * da, vp + primal * dvp, vm + primal * dvm, np.inf)

@@ -18,14 +18,17 @@ STALLED = 1e-15  # below it an interior point has no digits left to gain
 
 def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     phi, r = start(problem, options)
-    if not problem.quadratic.G.any() and np.all(np.abs(r) <= rounding(problem, r)):
+    at_rest = problem.quadratic.flat or not phi.any()
+    if at_rest and np.all(np.abs(r) <= rounding(problem, phi)):
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
+    w = problem.rows.w
+    scale = (w @ np.maximum(np.abs(r), 1e-3 * np.abs(problem.rows.y))) / w.sum()
     best, best_gap, point = None, np.inf, None
-    for point in central_path(problem, phi, r):
+    for point in central_path(problem, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
-            pair = crossover(problem, point)
+            pair = crossover(problem, point, scale)
             _, gap = relative_gap(problem, pair.phi, pair.u)
             if gap < best_gap:
                 best, best_gap = pair, gap
@@ -35,5 +38,5 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
             break
         work.n_iter += 1
     if best is None:
-        best = Pair(point.phi, np.clip(point.a / problem.rows.w, -1.0, 1.0))
+        best = Pair(point.phi, np.clip(point.a / w, -1.0, 1.0))
     return Pair(best.phi, best.u, exhausted=best_gap > EXACT and work.n_iter >= options.max_iter)

@@ -28,8 +28,8 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
 def least_squares(problem: Problem):
     """(phi, r): the minimiser and its residuals if all open rows were quadratic."""
     rows = problem.rows
-    G = problem.quadratic.G
-    factor = linalg.factor(rows.gram_all + G) if G.any() else rows.factor
+    quadratic = problem.quadratic
+    factor = rows.factor if quadratic.flat else linalg.factor(rows.gram_all + quadratic.G)
     phi, r, last = np.zeros(rows.n_cols), rows.y, np.inf
     for _ in range(1 + REFINEMENTS):
         step = factor.solve(problem.descent(r, phi))
