@@ -64,7 +64,7 @@ class DenseColumns:
         spread = np.sqrt(square)
         # A centred column that varies by a few units in its last place only is a constant.
         empty = spread <= (4 * EPS * peak / unit if centre else 0.0)
-        inverse = 1.0 / (unit * _power_of_two(np.where(empty, 1.0, spread)))
+        inverse = _reciprocal(unit * _power_of_two(np.where(empty, 1.0, spread)))
         return shift, np.where(empty, 0.0, inverse)
 
     def _block(self, rows):
@@ -135,7 +135,7 @@ class SparseColumns:
             (np.square(thin.data / unit[thin.indices]), thin.indices, thin.indptr), shape=thin.shape
         )
         spread = np.sqrt(share @ relative)
-        inverse = 1.0 / (unit * _power_of_two(np.where(spread == 0.0, 1.0, spread)))
+        inverse = _reciprocal(unit * _power_of_two(np.where(spread == 0.0, 1.0, spread)))
         return np.where(spread == 0.0, 0.0, inverse)
 
     def blocks(self):
@@ -194,6 +194,11 @@ def gram_of_blocks(blocks, q, T, n_cols):
         block = block * root[:, None]
         G += block.T @ block
     return G
+
+
+def _reciprocal(x):
+    """1 / x, kept finite."""
+    return 1.0 / np.maximum(x, 2.0**-1021)
 
 
 def _power_of_two(x):

@@ -13,6 +13,10 @@ from .rows import Rows, make_rows
 from .solution import Options, Status
 from .solvers import solve
 
+# In units of the largest abs(y): a smaller knot is lost in the rounding of a residual, a larger one is
+# beyond all residuals.
+BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
+
 
 @dataclass(frozen=True, slots=True)
 class Specification:
@@ -64,14 +68,12 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         rows = rows.with_target(y[present])
         guess = None if start is None else rows.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.verbose, guess)
-        loss, alpha = _in_units_of(rows, spec)
-        targets.append((rows, loss, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
-    raw = [rows.raw(solution.phi) for rows, _, solution in targets]
-    solutions = [solution for _, _, solution in targets]
+        loss, alpha, unit = _in_units_of(rows, spec)
+        targets.append((rows, loss, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
+    raw = [rows.raw(solution.phi) for rows, _, _, solution in targets]
+    solutions = [solution for _, _, _, solution in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = [
-            s.objective * rows.y_scale * rows.y_scale ** (loss.degree - 1) for rows, loss, s in targets
-        ]
+        objective = [solution.objective * unit for _, _, unit, solution in targets]
     return Fit(
         coef=np.array([b for b, _ in raw]),
         intercept=np.array([b0 for _, b0 in raw]),
@@ -87,20 +89,27 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     )  # fmt: skip
 
 
-def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float]:
-    """The loss and the penalty for residuals divided by rows.y_scale."""
-    if spec.loss == "mae":
-        return Absolute(), spec.alpha * rows.y_scale
-    if spec.loss == "mse":
-        return Squared(), spec.alpha
-    knot = np.clip(np.divide(spec.delta, rows.y_scale), 2.0**-1000, 2.0**1000)
-    return Huber(float(knot)), spec.alpha
+def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
+    """(loss, alpha, unit): the problem for residuals divided by rows.y_scale.
+
+    Its objective times ``unit`` is the objective in the units of the data.
+    """
+    scale = rows.y_scale
+    with np.errstate(over="ignore", under="ignore"):
+        if spec.loss == "mse":
+            return Squared(), spec.alpha, np.square(scale)
+        if spec.loss == "mae":
+            return Absolute(), spec.alpha * scale, scale
+        knot = np.float64(spec.delta) / scale
+        if knot <= BELOW_ROUNDING:  # delta * abs(r), as far as float64 can tell
+            return Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
+        return Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
 
 
 def _outliers(X, Y, present, targets, raw, spec):
     """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
     out = np.zeros(Y.shape, dtype=bool)
-    for k, ((rows, loss, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
+    for k, ((rows, loss, _, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
         problem = ridge_problem(rows, loss, 0.0)
         out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.phi)
         out[~present, k] = np.abs(Y[~present, k] - X[~present] @ b - b0) > spec.delta

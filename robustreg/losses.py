@@ -25,7 +25,6 @@ class Squared:
 
     knot: float = np.inf
     bound: float = np.inf
-    degree: int = 2  # l(c r) = c^degree l(r), when the knot is scaled along
 
     def value(self, r):
         return 0.5 * np.square(r)
@@ -46,7 +45,6 @@ class Absolute:
 
     knot: float = 0.0
     bound: float = 1.0
-    degree: int = 1
 
     def value(self, r):
         return np.abs(r)
@@ -66,7 +64,6 @@ class Huber:
     """r^2 / 2 up to abs(r) = knot, then knot * (abs(r) - knot / 2); equality is quadratic."""
 
     knot: float
-    degree: int = 2
 
     @property
     def bound(self):

@@ -26,6 +26,7 @@ from . import linalg
 from .columns import DenseColumns, SparseColumns
 
 EPS = np.finfo(np.float64).eps
+LARGEST_PENALTY = 1e150  # its square is still finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +123,13 @@ class Rows:
         if not strength:
             return np.zeros((0, self.n_cols))
         L = np.zeros((len(self.B), self.n_cols))
-        L[:, : self.rank] = np.sqrt(strength) * self.B
+        with np.errstate(over="ignore", invalid="ignore"):
+            L[:, : self.rank] = np.sqrt(strength) * self.B
+        if not np.abs(L).max(initial=0.0) < LARGEST_PENALTY:
+            raise ValueError(
+                "The penalty overflows float64: alpha is too large for columns as small as those of X, "
+                "or for y as large. Rescale them, or lower alpha."
+            )
         return L
 
     def raw(self, phi):

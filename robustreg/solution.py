@@ -33,7 +33,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """How to solve: at most ``max_iter`` iterations, ``start`` (m,) or None, one printed line each if ``verbose``."""
+    """At most ``max_iter`` iterations, from ``start`` (m,) or None; a line for each if ``verbose``."""
 
     max_iter: int
     verbose: int = 0

@@ -41,24 +41,25 @@ def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
     wS = rows.w * S
     if linalg.factor(rows.gram(wS) + problem.quadratic.G).sound:
         return phi, True
-    held = bool(S.any()) or not rows.intercept  # whether S (or nothing) holds the intercept
-    N = linalg.spectrum(rows.triangle(wS)).N
-    if not problem.quadratic.flat:  # the penalty makes the slopes unique
-        N = N[:, :0] if held else np.eye(len(phi))[:, rows.rank :]
+    # N spans the directions that keep the residuals in S (and the penalty); slopes, those of them
+    # along which the norm is to be minimised.
+    held = bool(S.any()) or not rows.intercept
+    axes = np.eye(len(phi))
+    if problem.quadratic.flat:
+        N = linalg.spectrum(rows.triangle(wS)).N
+        slopes = N if held else axes[:, : rows.rank]
+    else:
+        N = axes[:, :0] if held else axes[:, rows.rank :]
+        slopes = axes[:, :0]
     if not N.shape[1]:
         return phi, True
     face = _Face(problem, pair.u, S, noise, held)
-    slopes = (
-        N if held else N[:, N[-1] == 0.0] if not problem.quadratic.flat else np.eye(len(phi))[:, : rows.rank]
-    )
     if slopes.shape[1]:
         phi = face.least_norm(phi, slopes)
     if not held:
         low, high = face.interval(rows.residual(phi))
-        phi = phi.copy()
-        phi[-1] += 0.5 * (low + high)
-        return phi, bool(high - low <= noise.max()) and face.is_point(phi, slopes)
-    return phi, face.is_point(phi, slopes)
+        phi = phi + 0.5 * (low + high) * axes[-1]
+    return phi, face.is_point(phi, N)
 
 
 class _Face:
@@ -120,8 +121,6 @@ class _Face:
     def is_point(self, phi, N):
         """Whether no direction along N leaves every tight inequality satisfied."""
         r = self.rows.residual(phi)
-        if not self.held:
-            return not N.shape[1]
         tight = np.flatnonzero(self.slack(r) <= 4.0 * self.noise)
         if len(tight) <= N.shape[1]:
             return False  # a cone needs more than k half-spaces to shrink to a point

@@ -23,18 +23,19 @@ from dataclasses import replace
 import numpy as np
 
 from .. import linalg
+from ..duality import rounding
 from ..losses import Huber
 from ..problem import Problem
-from ..solution import Options, Work
+from ..solution import Options, Pair, Work
 
 EPS = np.finfo(np.float64).eps
 
 
-def newton(problem: Problem, phi, r, options: Options, work: Work, most: int):
-    """Minimise from phi (m,) with residuals r; returns (phi, r, finished)."""
+def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) -> Pair:
+    """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps."""
     rows, loss = problem.rows, problem.loss
-    size = rows.w @ (np.square(rows.y) + np.square(rows.y - r))
-    last = np.inf
+    noise = rows.w @ np.square(rounding(problem, phi))  # a decrement that rounding alone can make
+    same, last = False, np.inf
     for _ in range(most):
         work.n_iter += 1
         zone = loss.curved(r)
@@ -45,22 +46,21 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int):
         step = factor.solve(descent)
         decrement = step @ descent
         options.report(
-            f"newton {work.n_iter}: delta {loss.knot:.3g}, {zone.sum()} quadratic rows, decrement {decrement:.3g}"
+            f"newton {work.n_iter}: knot {loss.knot:.3g}, {zone.sum()} inner rows, decrement {decrement:.3g}"
         )
-        # 2. Stop where rounding of the residuals alone explains the gradient.
-        if decrement <= (4.0 * EPS) ** 2 * size:
-            return phi, r, True
-        # 3. Move to the minimum along the step.
+        # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
+        #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
         v = rows.fitted(step)
+        if decrement <= noise or (same and decrement >= last / 4.0):
+            return Pair(phi, loss.slope(loss.slope(r) - zone * v))
+        # 3. Move to the minimum along the step.
         t = line_search(problem, phi, r, step, v)
         phi = phi + t * step
         r = rows.residual(phi)
         # 4. A full step within one zone was exact; what is left is refinement, while it helps.
         same = sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, loss.curved(r))
-        if same and decrement >= last / 4.0:
-            return phi, r, True
         last = decrement if same else np.inf
-    return phi, r, False
+    return Pair(phi, loss.slope(r), exhausted=True)
 
 
 def line_search(problem: Problem, phi, r, step, v) -> float:
@@ -95,6 +95,7 @@ def approach(problem: Problem, phi, r, options: Options, work: Work):
     knot = float(np.median(np.abs(r)))
     while knot > 10.0 * problem.loss.knot and work.n_iter < options.max_iter // 2:
         wide = replace(problem, loss=Huber(knot))
-        phi, r, _ = newton(wide, phi, r, options, work, most=4)
+        phi = newton(wide, phi, r, options, work, most=4).phi
+        r = problem.rows.residual(phi)
         knot /= 10.0
     return phi, r

@@ -1,0 +1,21 @@
+"""scikit-learn's own checks over loss, intercept, penalty and solver; nothing is expected to fail."""
+
+import itertools
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from robustreg import LinearRegressor
+
+ESTIMATORS = [
+    LinearRegressor(loss, fit_intercept=fit_intercept, alpha=alpha, solver=solver)
+    for loss, fit_intercept, alpha, solver in itertools.product(
+        ["mse", "mae", "huber"], [True, False], [0.0, 0.1], ["auto", "scipy"]
+    )
+]
+
+
+@pytest.mark.filterwarnings("default")
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
