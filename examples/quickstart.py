@@ -37,5 +37,9 @@ search = GridSearchCV(
     cv=folds,
 ).fit(X, y)
 best = search.best_estimator_[-1]
-print(f"  huber with delta = {best.delta:.1f}: mean absolute error {-search.best_score_:.3f} in {folds.n_splits} folds")
-print(f"  {best.outliers_.sum()} of {len(y)} patients lie more than delta from the fit; dual gap {best.dual_gap_:.0e}")
+print(
+    f"  huber with delta = {best.delta:.1f}: mean absolute error {-search.best_score_:.3f} in {folds.n_splits} folds"
+)
+print(
+    f"  {best.outliers_.sum()} of {len(y)} patients lie more than delta from the fit; dual gap {best.dual_gap_:.0e}"
+)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import solve_triangular
 
 from . import linalg
 from .columns import DenseColumns, SparseColumns
@@ -196,7 +197,7 @@ def _orthogonal(plain: Rows) -> Rows:
     T[varying] = S.V / S.sigma
     B = inverse_scale[:, None] * T
     if 0 < S.rank < np.count_nonzero(varying):
-        B[varying] = _least_norm(B[varying], S, inverse_scale[varying])
+        B[varying] = _least_norm(S, inverse_scale[varying])
     if S.rank:  # of all orthonormal bases the one in which the penalty is diagonal too
         turn = np.linalg.svd(B, full_matrices=False)[2].T
         T, B = T @ turn, B @ turn
@@ -204,14 +205,16 @@ def _orthogonal(plain: Rows) -> Rows:
     return replace(plain, rank=S.rank, B=B, basis=T, by_block=bool(steep), orthogonal=True)
 
 
-def _least_norm(B, S, inverse_scale):
-    """B projected on the raw row space, the range of diag(1 / inverse_scale) V.
+def _least_norm(S, inverse_scale):
+    """B with V' diag(scale) B = 1 / sigma and columns in the raw row space, the range of diag(scale) V.
 
-    Where raw units differ widely the projection rounds at the size of the largest coefficient, so
-    the fitted values V' diag(scale) B, which must be 1 / sigma, are restored afterwards.
+    From diag(scale) V = Q R: B = Q R^-T / sigma, without the cancellation of a projection. Where raw
+    units differ widely this rounds at the size of the largest coefficient, so the defining equation is
+    restored afterwards.
     """
     raw = S.V / inverse_scale[:, None]
-    Q = np.linalg.qr(raw / np.linalg.norm(raw, axis=0))[0]
-    B = Q @ (Q.T @ B)
+    size = np.linalg.norm(raw, axis=0)
+    Q, R = np.linalg.qr(raw / size)
+    B = Q @ solve_triangular(R, np.diag(1.0 / (size * S.sigma)), trans="T")
     lost = np.diag(1.0 / S.sigma) - S.V.T @ (B / inverse_scale[:, None])
     return B + inverse_scale[:, None] * (S.V @ lost)

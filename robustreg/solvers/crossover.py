@@ -9,8 +9,12 @@ two are told apart by which of abs(r) and 1 - abs(u) is the smaller. Given F,
     Z_F'W_F u_F = G phi - h - (the other rows)      the dual of F: the smallest change that is needed
 
 determine phi and u to rounding. Ties need no special care: F may hold more rows than columns, or
-fewer than would fix phi (the minimiser is then not unique, and phi stays inside its face). Whether F
-was right is not argued but checked: the caller computes the duality gap.
+fewer than would fix phi (the minimiser is then not unique, and phi stays inside its face).
+
+A first guess of F may be wrong where a row is close to both kinds, as under a tiny penalty. Then the
+conditions left out are violated: a row outside F has changed its sign, or one inside has abs(u) > 1.
+Such rows change sides and F is solved again (a primal-dual active set method). Whether the end is
+right is not argued but checked: the caller computes the duality gap.
 """
 
 from __future__ import annotations
@@ -18,22 +22,38 @@ from __future__ import annotations
 import numpy as np
 
 from .. import linalg
+from ..duality import rounding
 from ..problem import Problem
 from ..solution import Pair
 from .interior_point import Point
 
 
+ROUNDS = 8  # corrections of F; more than 2 are rarely needed
+
+
 def crossover(problem: Problem, point: Point, scale: float) -> Pair:
     """The pair at the end of the path near ``point``; ``scale`` is a typical residual."""
-    rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
-    u = point.a / w
-    size = np.maximum(point.vp, point.vm)
-    F = size < (1.0 - np.abs(u)) * scale
-    u = np.where(F, u, np.sign(u))
-    wF = w * F
+    u = point.a / problem.rows.w
+    F = np.maximum(point.vp, point.vm) < (1.0 - np.abs(u)) * scale
+    sign = np.sign(u)
+    phi = point.phi
+    for _ in range(ROUNDS):
+        phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)
+        r = problem.rows.residual(phi)
+        wrong = np.where(F, np.abs(u) > 1.0 + 1e-12, sign * r < -rounding(problem, phi))
+        if not wrong.any():
+            break
+        sign = np.where(F, np.sign(u), sign)
+        F = F ^ wrong
+    return Pair(phi, np.clip(u, -1.0, 1.0))
+
+
+def _solve_face(problem: Problem, phi, u, F):
+    """(phi, u) from the three equations of the module for given F (n,) and u outside F."""
+    rows, quadratic = problem.rows, problem.quadratic
+    wF = rows.w * F
     S = linalg.spectrum(rows.triangle(wF))
     # 1. Interpolate F; three steps refine to rounding.
-    phi = point.phi
     for _ in range(3):
         phi = phi + S.solve_normal(rows.adjoint(wF * rows.residual(phi)))
     # 2. Along the null space of Z_F the quadratic decides.
@@ -44,6 +64,5 @@ def crossover(problem: Problem, point: Point, scale: float) -> Pair:
             phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
     # 3. The dual of F.
     for _ in range(3):
-        missing = -problem.descent(u, phi)
-        u = u + F * rows.fitted(S.solve_normal(missing))
-    return Pair(phi, np.clip(u, -1.0, 1.0))
+        u = u + F * rows.fitted(S.solve_normal(-problem.descent(u, phi)))
+    return phi, u

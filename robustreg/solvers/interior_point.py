@@ -31,13 +31,18 @@ STEP = 0.9995  # fraction of the way to the boundary, as in the paper
 
 @dataclass(slots=True, eq=False)
 class Point:
-    """An interior point: phi (m,), dual a (n,), residual parts vp, vm (n,), relative gap."""
+    """An interior point: phi (m,), dual a, slacks xu, xl, residual parts vp, vm (n,), relative gap.
+
+    The slacks are carried along: w - a would lose them to rounding near the end of the path.
+    """
 
     phi: np.ndarray
     a: np.ndarray
+    xu: np.ndarray
+    xl: np.ndarray
     vp: np.ndarray
     vm: np.ndarray
-    gap: float
+    gap: float = np.inf
 
 
 def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
@@ -47,10 +52,9 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
     """
     rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
     pad, least = 0.1 * scale, 1e-3 * scale * w.sum()
-    point = Point(phi, np.zeros(len(r)), np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad, np.inf)
+    point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
     while True:
-        phi, a, vp, vm = point.phi, point.a, point.vp, point.vm
-        xu, xl = w - a, w + a
+        phi, a, xu, xl, vp, vm = point.phi, point.a, point.xu, point.xl, point.vp, point.vm
         r = rows.residual(phi)
         products = vp @ xu + vm @ xl
         point.gap = products / max(problem.value(r, phi), least)
@@ -64,28 +68,43 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
         rp = quadratic.gradient(phi) - rows.adjoint(a)
         rd = r - vp + vm
 
-        def direction(cu, cl):
-            t = rd - cu / xu + cl / xl
-            dphi = factor.solve(rows.adjoint(q * t) - rp)
-            da = q * (t - rows.fitted(dphi))
-            return dphi, da, (cu + vp * da) / xu, (cl - vm * da) / xl
-
         # 2. Predictor.
-        _, da, dvp, dvm = direction(-vp * xu, -vm * xl)
-        primal = min(_longest(vp, dvp), _longest(vm, dvm))
-        dual = min(_longest(xu, -da), _longest(xl, da))
-        left = (vp + primal * dvp) @ (xu - dual * da) + (vm + primal * dvm) @ (xl + dual * da)
+        step = _direction(rows, factor, point, q, rp, rd, -vp * xu, -vm * xl)
+        end = _move(point, step)
+        left = end.vp @ end.xu + end.vm @ end.xl
         mu = (left / products) ** 3 * products / (2 * len(a))
         # 3. Corrector, with the same factor.
-        dphi, da, dvp, dvm = direction(mu - vp * xu + da * dvp, mu - vm * xl - da * dvm)
-        primal = min(_longest(vp, dvp), _longest(vm, dvm))
-        dual = min(_longest(xu, -da), _longest(xl, da))
-        if not quadratic.flat:  # a quadratic term couples the two steps
-            primal = dual = min(primal, dual)
-        # 4. Step.
-        point = Point(phi + primal * dphi, a + dual * da, vp + primal * dvp, vm + primal * dvm, np.inf)
-        if not np.all(np.isfinite(point.phi)) or max(primal, dual) < 1e-10:
+        cu, cl = mu - vp * xu + step.a * step.vp, mu - vm * xl - step.a * step.vm
+        step = _direction(rows, factor, point, q, rp, rd, cu, cl)
+        # 4. Step; a quadratic term couples the primal and the dual one.
+        last, point = point, _move(point, step, together=not quadratic.flat)
+        if not np.all(np.isfinite(point.phi)) or np.array_equal(last.a, point.a):
             return
+
+
+def _direction(rows, factor, point: Point, q, rp, rd, cu, cl) -> Point:
+    """The Newton direction for right-hand sides cu, cl, as differences of a Point."""
+    t = rd - cu / point.xu + cl / point.xl
+    dphi = factor.solve(rows.adjoint(q * t) - rp)
+    da = q * (t - rows.fitted(dphi))
+    dvp, dvm = (cu + point.vp * da) / point.xu, (cl - point.vm * da) / point.xl
+    return Point(dphi, da, -da, da, dvp, dvm)
+
+
+def _move(point: Point, step: Point, together: bool = False) -> Point:
+    """As far along the step as positivity allows, in the primal and in the dual."""
+    primal = min(_longest(point.vp, step.vp), _longest(point.vm, step.vm))
+    dual = min(_longest(point.xu, step.xu), _longest(point.xl, step.xl))
+    if together:
+        primal = dual = min(primal, dual)
+    return Point(
+        point.phi + primal * step.phi,
+        point.a + dual * step.a,
+        point.xu + dual * step.xu,
+        point.xl + dual * step.xl,
+        point.vp + primal * step.vp,
+        point.vm + primal * step.vm,
+    )
 
 
 def _longest(x, dx) -> float:
