@@ -27,7 +27,6 @@ from ..problem import Problem
 from ..solution import Pair
 from .interior_point import Point
 
-
 ROUNDS = 8  # corrections of F; more than 2 are rarely needed
 
 

@@ -1,0 +1,92 @@
+"""Imports run one way, rooms stay small, and the package stays pure."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "robustreg"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Each module may import from modules further down only; modules on one line may not import each other,
+# but for the solvers' order below.
+FLOORS = [
+    ["__init__"],
+    ["linear_regressor"],
+    ["fitting", "parameters"],
+    ["solvers"],
+    ["solvers.reference", "solvers.canonical", "solvers.huber", "solvers.mae"],
+    ["solvers.mse", "solvers.newton", "solvers.crossover"],
+    ["solvers.interior_point"],
+    ["duality"],
+    ["problem"],
+    ["rows", "losses", "solution"],
+    ["linalg", "columns"],
+    ["_version"],
+]
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports(path):
+    """(internal modules, external top-level packages) that a file imports, at any depth."""
+    inside, outside = set(), set()
+    folder = path.parent.relative_to(PACKAGE).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            outside.add(node.module.split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = list(folder[: len(folder) - node.level + 1]) + (
+                node.module.split(".") if node.module else []
+            )
+            for alias in node.names:
+                full = ".".join([*base, alias.name])
+                inside.add(full if full in FLOOR else ".".join(base))
+    return inside, outside
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_run_down(path):
+    inside, _ = imports(path)
+    for other in inside:
+        assert FLOOR[other] > FLOOR[module_name(path)], f"{module_name(path)} imports {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_only_the_door_knows_scikit_learn(path):
+    _, outside = imports(path)
+    pure = {
+        "numpy",
+        "scipy",
+        "__future__",
+        "dataclasses",
+        "collections",
+        "enum",
+        "numbers",
+        "typing",
+        "warnings",
+    }
+    allowed = pure | ({"sklearn"} if module_name(path) == "linear_regressor" else set())
+    assert outside <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_a_file_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 310
+
+
+def test_only_columns_asks_how_X_is_stored():
+    for path in FILES:
+        if module_name(path) not in {"columns", "rows", "solvers.reference"}:
+            assert "sparse" not in imports(path)[1] | imports(path)[0]
+            assert "issparse" not in path.read_text()
+
+
+def test_losses_are_pointwise():
+    assert imports(PACKAGE / "losses.py") == (set(), {"__future__", "dataclasses", "numpy"})
