@@ -24,9 +24,7 @@ WORDS = ["month", "carrier", "origin"]
 data = flights.dropna(subset=["arr_delay"])
 late = data["month"] == 11
 train, test = data[~late], data[late]
-print(
-    f"{len(data):,} flights with an arrival delay; {len(train):,} to fit, {len(test):,} of November held out\n"
-)
+print(f"{len(data):,} flights with an arrival delay; {len(train):,} to fit, {len(test):,} of November held out\n")
 
 models = {
     "LinearRegressor mse": LinearRegressor("mse"),
@@ -38,9 +36,7 @@ models = {
 print(f"{'':<25} {'MAE':>6} {'RMSE':>6} {'median':>6} {'seconds':>8}   dual gap  certified")
 coefficients = {}
 for name, model in models.items():
-    columns = make_column_transformer(
-        (StandardScaler(), NUMBERS), (OneHotEncoder(handle_unknown="ignore"), WORDS)
-    )
+    columns = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(handle_unknown="ignore"), WORDS))
     pipeline = make_pipeline(columns, model)
     start = perf_counter()
     pipeline.fit(train, train["arr_delay"])
@@ -56,8 +52,6 @@ for name, model in models.items():
     coefficients[name] = (per_unit["dep_delay"], 100 * per_unit["distance"], per_unit["hour"], origin)
 
 print("\nMinutes of arrival delay")
-print(
-    f"{'':<25} {'per minute late off':>20} {'per 100 miles':>14} {'per hour of day':>16} {'JFK, not EWR':>13}"
-)
+print(f"{'':<25} {'per minute late off':>20} {'per 100 miles':>14} {'per hour of day':>16} {'JFK, not EWR':>13}")
 for name, (late_off, miles, hour, origin) in coefficients.items():
     print(f"{name:<25} {late_off:20.4f} {miles:14.4f} {hour:16.4f} {origin:13.4f}")

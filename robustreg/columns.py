@@ -49,7 +49,8 @@ class DenseColumns:
         for rows, block in self._raw_blocks():
             np.minimum(low, block.min(axis=0), out=low)
             np.maximum(high, block.max(axis=0), out=high)
-            mean += share[rows] @ block
+            with np.errstate(over="ignore", invalid="ignore"):  # such columns are refused below
+                mean += share[rows] @ block
         peak = np.maximum(np.abs(low), np.abs(high))
         if np.any(peak > LARGEST):
             raise ValueError(

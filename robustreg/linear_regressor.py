@@ -169,9 +169,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         before = self.__dict__.copy()
         try:
             spec = self._specification()
-            X, y = validate_data(
-                self, X, y, accept_sparse="csr", dtype=DTYPES, multi_output=True, y_numeric=True
-            )
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=DTYPES, multi_output=True, y_numeric=True)
             w = parameters.weights(sample_weight, X.shape[0])
             y = np.asarray(y, dtype=np.float64)
             self._assign(fit(X, y.reshape(len(y), -1), w, spec, self._start(y)), X.dtype, y.ndim)

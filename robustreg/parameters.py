@@ -37,9 +37,7 @@ def number(name: str, value, *, positive: bool) -> float:
 def count(name: str, value, *, least: int) -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(
-            f"{name} must be an integer >= {least}; got {value!r} of type {type(value).__name__}."
-        )
+        raise TypeError(f"{name} must be an integer >= {least}; got {value!r} of type {type(value).__name__}.")
     if value < least:
         raise ValueError(f"{name} must be an integer >= {least}; got {value!r}.")
     return int(value)

@@ -140,8 +140,7 @@ class Rows:
             b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b if self.intercept else 0.0
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(
-                "The coefficients overflow float64: the units of y are too large for those of X. "
-                "Rescale X or y."
+                "The coefficients overflow float64: the units of y are too large for those of X. Rescale X or y."
             )
         return b, float(b0)
 

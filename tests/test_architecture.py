@@ -42,9 +42,7 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             outside.add(node.module.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            base = list(folder[: len(folder) - node.level + 1]) + (
-                node.module.split(".") if node.module else []
-            )
+            base = list(folder[: len(folder) - node.level + 1]) + (node.module.split(".") if node.module else [])
             for alias in node.names:
                 full = ".".join([*base, alias.name])
                 inside.add(full if full in FLOOR else ".".join(base))

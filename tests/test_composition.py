@@ -62,9 +62,7 @@ def test_cross_val_score_over_losses():
 def test_sample_weight_is_routed_through_pipeline_and_grid_search():
     w = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
     with sklearn.config_context(enable_metadata_routing=True):
-        model = (
-            LinearRegressor("mae").set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        )
+        model = LinearRegressor("mae").set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
         search = GridSearchCV(pipeline, {"linearregressor__alpha": [0.0]}, cv=3).fit(X, y, sample_weight=w)
     repeat = w.astype(int)
@@ -150,6 +148,4 @@ def test_clone_pickle_joblib(loss, tmp_path):
 
 def test_long_names_mean_the_same():
     for long, short in [("squared_error", "mse"), ("absolute_error", "mae")]:
-        np.testing.assert_array_equal(
-            LinearRegressor(long).fit(X, y).coef_, LinearRegressor(short).fit(X, y).coef_
-        )
+        np.testing.assert_array_equal(LinearRegressor(long).fit(X, y).coef_, LinearRegressor(short).fit(X, y).coef_)

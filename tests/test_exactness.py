@@ -83,9 +83,7 @@ def test_a_constructed_minimiser_is_found(loss, fit_intercept, alpha):
     scale = 1.0 if np.abs(u[F]).max() < 0.9 * bound else 0.5 * bound / np.abs(u[F]).max()
     if scale < 1:  # shrink the free part by giving the bound rows rarely any weight
         weights = np.where(at_bound, scale * 0.5, 1.0)
-        u[F] = np.linalg.lstsq(
-            A[F].T, want * scale * 0.5 - A[at_bound].T @ (weights * u)[at_bound], rcond=None
-        )[0]
+        u[F] = np.linalg.lstsq(A[F].T, want * scale * 0.5 - A[at_bound].T @ (weights * u)[at_bound], rcond=None)[0]
         alpha = alpha * scale * 0.5 * n / weights.sum()
     else:
         weights = np.ones(n)
@@ -134,9 +132,7 @@ def test_a_warm_start_never_changes_the_answer(loss, warm):
     model.fit(X, y)
     np.testing.assert_allclose(model.coef_, cold.coef_, rtol=1e-12)
     model.fit(X[:, :2], y)  # other columns: started afresh
-    np.testing.assert_allclose(
-        model.coef_, LinearRegressor(loss, delta=0.3).fit(X[:, :2], y).coef_, rtol=1e-12
-    )
+    np.testing.assert_allclose(model.coef_, LinearRegressor(loss, delta=0.3).fit(X[:, :2], y).coef_, rtol=1e-12)
 
 
 def test_a_warm_start_saves_iterations():

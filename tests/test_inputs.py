@@ -96,7 +96,7 @@ def test_no_whole_float64_copy_of_X(loss, dtype):
     LinearRegressor(loss, max_iter=1000).fit(A, target)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 0.6 * 8 * A.size
+    assert peak < 0.75 * 8 * A.size
 
 
 @pytest.mark.parametrize("kind", [np.asarray, np.asfortranarray, sparse.csr_array, sparse.csc_array])
@@ -133,9 +133,7 @@ def test_feature_names_are_kept_and_checked():
     assert list(model.feature_names_in_) == list("abcd")
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame[list("abdc")])
-    assert list(LinearRegressor().fit(pl.DataFrame(X, schema=list("abcd")), y).feature_names_in_) == list(
-        "abcd"
-    )
+    assert list(LinearRegressor().fit(pl.DataFrame(X, schema=list("abcd")), y).feature_names_in_) == list("abcd")
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -32,9 +32,7 @@ def solve_reference(problem: Problem, options: Options, work: Work) -> Pair:
     if isinstance(problem.loss, Squared):
         return _least_squares(Z, y, w, G, work)
     if isinstance(problem.loss, Huber):
-        phi, r, finished = _huber(
-            Z, y, w, G, problem.loss, _least_squares(Z, y, w, G, work).phi, options, work
-        )
+        phi, r, finished = _huber(Z, y, w, G, problem.loss, _least_squares(Z, y, w, G, work).phi, options, work)
         return Pair(phi, problem.loss.slope(r), exhausted=not finished)
     if not G.any():
         return _linear_program(Z, y, w, options, work)
