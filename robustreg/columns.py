@@ -3,7 +3,9 @@
 Z = (X - shift) / scale stands for the n x p matrix that the solvers see. It is never formed whole
 (unless it fits into one block): each verb streams over blocks of rows, converting to float64 there.
 Subtracting first and scaling by a power of two afterwards rounds each entry once, so that a column
-with a large offset loses nothing that its data still hold.
+with a large offset loses nothing that its data still hold. A column whose mean is of the size of its
+spread needs no shift; if none does, X is used as it is and the scales go to the other factor, which is
+the same but for the cost.
 
     dot(beta)      Z beta                        (n,)
     magnitude(b)   abs(Z) b, for b >= 0          (n,)
@@ -24,25 +26,31 @@ from scipy import sparse
 
 EPS = np.finfo(np.float64).eps
 BLOCK = 2**18  # entries of one block: 2 MB of float64, which stays in a core's cache
+OFFSET = 4.0  # a mean up to so many standard deviations costs a factor of 17 in conditioning: no digit
+MODERATE = 2.0**300  # scales that neither overflow nor underflow when they are moved or squared
 LARGEST = 2.0**1022  # a column beyond it could overflow when it is centred
 
 
 class DenseColumns:
     """Columns of a 2-D array of any real dtype and order; the array is only read."""
 
-    def __init__(self, X, w, centre):
+    def __init__(self, X, w, centre, offset=OFFSET):
         self.X = X
         self.n_rows, self.n_cols = X.shape
         self.step = max(16, BLOCK // max(1, self.n_cols))
-        self.shift, self.inverse_scale = self._standardise(w / w.sum(), centre)
-        self._whole = self._block(slice(None)) if self.n_rows <= self.step else None
+        self.shift, self.inverse_scale = self._standardise(w / w.sum(), centre, offset)
+        varying = self.inverse_scale[self.inverse_scale != 0.0]
+        moderate = np.all((varying < MODERATE) & (varying > 1.0 / MODERATE))
+        # Scales applied to the other factor; then the blocks are those of X itself.
+        self.outer = self.inverse_scale if moderate and not self.shift.any() else None
+        self._whole = self._block(slice(None)) if self.n_rows <= self.step and self.outer is None else None
 
     def _raw_blocks(self):
         for start in range(0, self.n_rows, self.step):
             rows = slice(start, min(start + self.step, self.n_rows))
             yield rows, np.asarray(self.X[rows], dtype=np.float64)
 
-    def _standardise(self, share, centre):
+    def _standardise(self, share, centre, offset):
         """Weighted means and root mean squares about them; both as safe from overflow as X is."""
         low, high = np.full((2, self.n_cols), [[np.inf], [-np.inf]])
         mean = np.zeros(self.n_cols)
@@ -57,14 +65,16 @@ class DenseColumns:
                 f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
                 "to compute with; rescale that column."
             )
-        shift = np.clip(mean, low, high) if centre else np.zeros(self.n_cols)
+        mean = np.clip(mean, low, high) if centre else np.zeros(self.n_cols)
         unit = _power_of_two(peak)
         square = np.zeros(self.n_cols)
         for rows, block in self._raw_blocks():
-            square += share[rows] @ np.square((block - shift) / unit)
+            square += share[rows] @ np.square((block - mean) / unit)
         spread = np.sqrt(square)
         # A centred column that varies by a few units in its last place only is a constant.
         empty = spread <= (4 * EPS * peak / unit if centre else 0.0)
+        shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
+        spread = np.hypot(spread, (mean - shift) / unit)
         inverse = _reciprocal(unit * _power_of_two(np.where(empty, 1.0, spread)))
         return shift, np.where(empty, 0.0, inverse)
 
@@ -78,23 +88,34 @@ class DenseColumns:
         for rows, block in self._raw_blocks():
             yield rows, (block - self.shift) * self.inverse_scale
 
+    def _inner_blocks(self):
+        """Blocks of the factor beside ``outer``: X itself, or Z."""
+        return self.blocks() if self.outer is None else self._raw_blocks()
+
+    def _outer(self, beta):
+        return beta if self.outer is None else self.outer * beta
+
     def dot(self, beta):
-        out = np.empty(self.n_rows)
-        for rows, block in self.blocks():
+        out, beta = np.empty(self.n_rows), self._outer(beta)
+        for rows, block in self._inner_blocks():
             out[rows] = block @ beta
         return out
 
     def magnitude(self, beta):
-        out = np.empty(self.n_rows)
-        for rows, block in self.blocks():
+        out, beta = np.empty(self.n_rows), self._outer(beta)
+        for rows, block in self._inner_blocks():
             out[rows] = np.abs(block) @ beta
         return out
 
     def tdot(self, v):
-        return sum((v[rows] @ block for rows, block in self.blocks()), np.zeros(self.n_cols))
+        return self._outer(sum((v[rows] @ block for rows, block in self._inner_blocks()), np.zeros(self.n_cols)))
 
     def gram(self, q, T=None):
-        return gram_of_blocks(self.blocks(), q, T, self.n_cols)
+        if self.outer is None:
+            return gram_of_blocks(self.blocks(), q, T, self.n_cols)
+        if T is not None:
+            return gram_of_blocks(self._raw_blocks(), q, self.outer[:, None] * T, self.n_cols)
+        return self.outer[:, None] * gram_of_blocks(self._raw_blocks(), q, None, self.n_cols) * self.outer
 
     def take(self, index):
         if self._whole is not None:
@@ -105,7 +126,7 @@ class DenseColumns:
 class SparseColumns:
     """Columns of a SciPy sparse matrix or array in CSR form."""
 
-    def __init__(self, X, w, centre):
+    def __init__(self, X, w, centre, offset=OFFSET):
         self.n_rows, self.n_cols = X.shape
         self.step = max(16, BLOCK // max(1, self.n_cols))
         share = w / w.sum()
@@ -113,7 +134,7 @@ class SparseColumns:
         filled = share @ sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), shape=X.shape)
         self.full = np.flatnonzero(filled > 0.5)
         self.thin = np.flatnonzero(filled <= 0.5)
-        self.dense = DenseColumns(X[:, self.full].toarray(), w, centre)
+        self.dense = DenseColumns(X[:, self.full].toarray(), w, centre, offset)
         self.shift = np.zeros(self.n_cols)
         self.shift[self.full] = self.dense.shift
         self.inverse_scale = np.empty(self.n_cols)

@@ -10,9 +10,10 @@ V / sigma from their singular value decomposition, which leaves r = rank orthono
 way the solvers meet m well-conditioned, linearly independent columns, and with B the p x r matrix
 from the solvers' slopes to the raw coefficients,
 
-    b = y_scale * B phi[:r],   b0 = y_shift + y_scale * phi[r] - shift'b.
+    b = y_scale * B phi[:r],   b0 = y_shift + y_scale * (phi[r] + k'phi[:r]) - shift'b.
 
-B contains the projection on the raw row space: b is the least-norm vector with those fitted values.
+B contains the projection on the raw row space: b is the least-norm vector with those fitted values, up
+to a constant k'phi where columns are not centred.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Rows:
     intercept: bool
     rank: int
     B: np.ndarray
+    k: np.ndarray
     basis: np.ndarray | None
     by_block: bool
     gram_all: np.ndarray
@@ -137,7 +139,8 @@ class Rows:
         """(b, b0) in the units of the data. Raises ValueError if they overflow."""
         with np.errstate(over="ignore", invalid="ignore"):
             b = self.B @ phi[: self.rank] * self.y_scale
-            b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b if self.intercept else 0.0
+            level = phi[-1] + self.k @ phi[: self.rank] if self.intercept else 0.0
+            b0 = self.y_shift + self.y_scale * level - self.columns.shift @ b if self.intercept else 0.0
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(
                 "The coefficients overflow float64: the units of y are too large for those of X. Rescale X or y."
@@ -149,7 +152,8 @@ class Rows:
         slopes = np.linalg.lstsq(self.B, b / self.y_scale, rcond=None)[0] if self.rank else np.zeros(0)
         if not self.intercept:
             return slopes
-        return np.append(slopes, (b0 - self.y_shift + self.columns.shift @ b) / self.y_scale)
+        level = (b0 - self.y_shift + self.columns.shift @ b) / self.y_scale
+        return np.append(slopes, level - self.k @ slopes)
 
     def with_target(self, y):
         """The same rows with raw target y (n,), centred (with an intercept) and scaled."""
@@ -170,18 +174,23 @@ def make_rows(X, w, fit_intercept) -> Rows:
     """Rows of X (n, p; dense or CSR) with positive weights w (n,), without a target yet."""
     w = np.ldexp(w, 1 - np.frexp(w.max())[1])
     kind = SparseColumns if sparse.issparse(X) else DenseColumns
-    columns = kind(X, w, fit_intercept)
+    plain = _plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
+    if plain.rank <= len(w) and (factor := linalg.factor(G := plain.gram(w))).sound:
+        return replace(plain, B=np.diag(plain.columns.inverse_scale), gram_all=G, factor=factor)
+    # Every dense column is centred now, however small its mean: a combination may have a small spread.
+    rows = _orthogonal(_plain_rows(kind(X, w, fit_intercept, offset=0.0), w, fit_intercept))
+    G = rows.gram(w)
+    return replace(rows, gram_all=G, factor=linalg.factor(G))
+
+
+def _plain_rows(columns, w, intercept) -> Rows:
+    """Rows in the standardised columns themselves, before any factorisation."""
     p = columns.n_cols
-    plain = Rows(
-        columns=columns, w=w, intercept=fit_intercept, rank=p, B=np.zeros((0, p)), basis=None,
+    return Rows(
+        columns=columns, w=w, intercept=intercept, rank=p, B=np.zeros((0, p)), k=np.zeros(p), basis=None,
         by_block=False, gram_all=np.zeros((0, 0)), factor=linalg.factor(np.zeros((0, 0))),
         orthogonal=False, y=np.zeros(0), y_shift=0.0, y_scale=1.0,
     )  # fmt: skip
-    if p <= len(w) and (factor := linalg.factor(G := plain.gram(w))).sound:
-        return replace(plain, B=np.diag(columns.inverse_scale), gram_all=G, factor=factor)
-    rows = _orthogonal(plain)
-    G = rows.gram(w)
-    return replace(rows, gram_all=G, factor=linalg.factor(G))
 
 
 def _orthogonal(plain: Rows) -> Rows:
@@ -201,7 +210,11 @@ def _orthogonal(plain: Rows) -> Rows:
         turn = np.linalg.svd(B, full_matrices=False)[2].T
         T, B = T @ turn, B @ turn
     steep = S.rank and S.sigma[-1] < 1e-5 * S.sigma[0]
-    return replace(plain, rank=S.rank, B=B, basis=T, by_block=bool(steep), orthogonal=True)
+    k = np.zeros(S.rank)
+    if plain.intercept:
+        means = plain.columns.tdot(plain.w / plain.w.sum())[varying]
+        k = means @ (T[varying] - B[varying] / inverse_scale[varying, None])
+    return replace(plain, rank=S.rank, B=B, k=k, basis=T, by_block=bool(steep), orthogonal=True)
 
 
 def _least_norm(S, inverse_scale):

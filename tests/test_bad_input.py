@@ -93,7 +93,7 @@ def test_a_failed_fit_leaves_the_earlier_one(loss):
     before = {name: np.copy(value) for name, value in vars(model).items()}
     bad = [(X[:, :2], np.full(40, np.nan), None), (X[:, :2], y, -np.ones(40)), (X * 1e-320, y, None)]
     for A, b, w in bad:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             model.fit(A, b, w)
         assert vars(model).keys() == before.keys()
         for name, value in before.items():

@@ -148,4 +148,6 @@ def test_a_wide_sparse_design_of_dummies(loss):
     assert model.rank_ == 78
     dense = LinearRegressor(loss).fit(A.toarray(), target)
     np.testing.assert_allclose(model.coef_, dense.coef_, atol=1e-9)
+    np.testing.assert_allclose(model.predict(A), dense.predict(A), atol=1e-9)
+    assert np.abs(target - model.predict(A)).mean() < 1.05 * np.abs(target - codes[:, 0] * 0.1).mean()
     np.testing.assert_allclose(model.coef_[:40].sum(), model.coef_[40:].sum(), atol=1e-9)  # least norm

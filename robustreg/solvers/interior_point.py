@@ -109,5 +109,5 @@ def _move(point: Point, step: Point, together: bool = False) -> Point:
 
 def _longest(x, dx) -> float:
     """The longest step <= 1 that keeps x + step dx positive, a little short of the boundary."""
-    falling = dx < 0.0
-    return min(1.0, STEP * float(np.min(-x[falling] / dx[falling]))) if falling.any() else 1.0
+    fastest = float(np.min(dx / x))
+    return min(1.0, -STEP / fastest) if fastest < 0.0 else 1.0
