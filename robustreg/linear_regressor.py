@@ -85,7 +85,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Rows of the training data with ``abs(residual) > delta``. Only with ``loss="huber"``.
     n_features_in_ : int
         Number of features seen by ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had names that are all strings.
 
     See Also
