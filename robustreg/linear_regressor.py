@@ -71,7 +71,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         less what rounding of the residuals explains: 0.0 means that float64 cannot show any excess
         over the minimum. It belongs to the float64 solution, before a rounding to float32.
     converged_ : bool
-        Whether ``dual_gap_ <= tol``, for every target.
+        Whether ``dual_gap_ <= tol`` and the canonical minimiser was found, for every target.
     unique_ : bool
         Whether the minimiser is unique, for every target.
     rank_ : int

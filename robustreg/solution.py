@@ -21,6 +21,10 @@ class Status(Enum):
         "best found and dual_gap_ tells how good they are. Check for nearly collinear columns or "
         "extreme weights, or try solver='scipy'."
     )
+    NOT_CANONICAL = (
+        "The minimiser is not unique, and the one of least norm was not found: the coefficients are "
+        "another exact minimiser. A small alpha > 0 makes it unique."
+    )
 
 
 @dataclass(slots=True)

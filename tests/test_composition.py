@@ -15,6 +15,7 @@ from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor, StackingRegres
 from sklearn.feature_selection import SequentialFeatureSelector
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, RANSACRegressor
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
@@ -62,9 +63,11 @@ def test_cross_val_score_over_losses():
 def test_sample_weight_is_routed_through_pipeline_and_grid_search():
     w = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
     with sklearn.config_context(enable_metadata_routing=True):
-        model = LinearRegressor("mae").set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model = LinearRegressor("mae").set_fit_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
-        search = GridSearchCV(pipeline, {"linearregressor__alpha": [0.0]}, cv=3).fit(X, y, sample_weight=w)
+        scorer = get_scorer("neg_mean_absolute_error").set_score_request(sample_weight=True)
+        search = GridSearchCV(pipeline, {"linearregressor__alpha": [0.0]}, cv=3, scoring=scorer)
+        search.fit(X, y, sample_weight=w)
     repeat = w.astype(int)
     expected = LinearRegressor("mae").fit(np.repeat(X, repeat, axis=0), np.repeat(y, repeat))
     np.testing.assert_allclose(search.predict(X), expected.predict(X), rtol=1e-8)

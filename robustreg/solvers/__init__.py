@@ -8,7 +8,7 @@ from ..problem import ridge_problem
 from ..rows import Rows
 from ..solution import Options, Solution, Status, Work
 from . import huber, mae, mse
-from .canonical import canonical
+from .canonical import Choice, canonical
 from .reference import solve_reference
 
 SOLVERS = {Squared: mse.minimise, Absolute: mae.minimise, Huber: huber.minimise}
@@ -24,14 +24,14 @@ def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options
     minimise = solve_reference if solver == "scipy" else SOLVERS[type(loss)]
     pair = minimise(problem, options, work)
     objective, gap = relative_gap(problem, pair.phi, pair.u)
-    phi, unique = pair.phi, False
+    choice = Choice(pair.phi, unique=False)
     if gap <= tol:  # the dual is near its optimum, so that it tells the set of minimisers
-        phi, unique = canonical(problem, pair)
-        if phi is not pair.phi:
-            objective, gap = relative_gap(problem, phi, pair.u)
+        choice = canonical(problem, pair)
+        if choice.phi is not pair.phi:
+            objective, gap = relative_gap(problem, choice.phi, pair.u)
     if gap <= tol:
-        status = Status.EXACT
+        status = Status.EXACT if choice.canonical else Status.NOT_CANONICAL
     else:
         status = Status.ITERATIONS if pair.exhausted else Status.ROUNDING
     work.n_iter = max(1, work.n_iter)
-    return Solution(phi, rows.residual(phi), objective, gap, unique, status, work)
+    return Solution(choice.phi, rows.residual(choice.phi), objective, gap, choice.unique, status, work)

@@ -17,6 +17,8 @@ rows, and then the intercept goes to the middle.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import linprog, nnls
 
@@ -29,18 +31,27 @@ AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well 
 BATCH = 8  # inequalities added at a time
 
 
-def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
-    """(phi, unique): the canonical minimiser, and whether it is the only one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A minimiser phi (m,), whether it is the only one, and whether it is the canonical one."""
+
+    phi: np.ndarray
+    unique: bool
+    canonical: bool = True
+
+
+def canonical(problem: Problem, pair: Pair) -> Choice:
+    """The canonical minimiser among those that the dual of an optimal pair describes."""
     rows, loss, phi = problem.rows, problem.loss, pair.phi
     if np.isinf(loss.bound) or not len(phi):
-        return phi, True
+        return Choice(phi, True)
     noise = rounding(problem, phi)
     S = np.abs(pair.u) < loss.bound * (1.0 - AT_BOUND)
     if loss.knot:  # a row within rounding of the knot
         S &= loss.bound - np.abs(pair.u) > noise
     wS = rows.w * S
     if linalg.factor(rows.gram(wS) + problem.quadratic.G).sound:
-        return phi, True
+        return Choice(phi, True)
     # N spans the directions that keep the residuals in S (and the penalty); slopes, those of them
     # along which the norm is to be minimised.
     held = bool(S.any()) or not rows.intercept
@@ -52,14 +63,15 @@ def canonical(problem: Problem, pair: Pair) -> tuple[np.ndarray, bool]:
         N = axes[:, :0] if held else axes[:, rows.rank :]
         slopes = axes[:, :0]
     if not N.shape[1]:
-        return phi, True
+        return Choice(phi, True)
     face = _Face(problem, pair.u, S, noise, held)
+    found = True
     if slopes.shape[1]:
-        phi = face.least_norm(phi, slopes)
+        phi, found = face.least_norm(phi, slopes)
     if not held:
         low, high = face.interval(rows.residual(phi))
         phi = phi + 0.5 * (low + high) * axes[-1]
-    return phi, face.is_point(phi, N)
+    return Choice(phi, face.is_point(phi, N), found)
 
 
 class _Face:
@@ -100,23 +112,25 @@ class _Face:
         return A if j is None else A - self.s[j, None] * (self.rows.take(j) @ N)
 
     def least_norm(self, phi, N):
-        """phi + N eta of least ||B phi|| that satisfies every inequality."""
+        """phi + N eta of least ||B phi|| that satisfies every inequality, and whether it was found."""
         B = self.rows.B
         Q, T = np.linalg.qr(B @ N[: self.rows.rank])  # x = Q'B phi + T eta, minimal ||x||
         origin = Q.T @ (B @ phi[: self.rows.rank])
         move = N @ np.linalg.inv(T)  # phi + move (x - origin)
-        x, A, c = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0)
+        x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), set()
         for _ in range(50 + 10 * len(phi)):
             trial = phi + move @ (x - origin)
             i, j, slack = self.violated(self.rows.residual(trial))
-            if not len(i):
-                return trial
+            fresh = {(a, b) for a, b in zip(i, i if j is None else j, strict=True)} - seen
+            if not fresh:  # satisfied, up to the rounding of x; the gap will tell
+                return trial, True
+            seen |= fresh
             rows = self.gradient(i, j, move)
             A, c = np.vstack([A, rows]), np.append(c, rows @ x - slack)
             x = least_distance(A, c)
             if x is None:
-                return phi
-        return phi
+                break
+        return phi, False
 
     def is_point(self, phi, N):
         """Whether no direction along N leaves every tight inequality satisfied."""
@@ -131,7 +145,7 @@ class _Face:
 
 
 def least_distance(A, c):
-    """The x of least norm with A x >= c, or None if there is none."""
+    """The x of least norm with A x >= c, or None if none is found."""
     size = np.linalg.norm(A, axis=1)
     size = np.where(size > 0.0, size, 1.0)
     A, c = A / size[:, None], c / size
@@ -139,7 +153,10 @@ def least_distance(A, c):
     E = np.vstack([A.T, c / unit])
     f = np.zeros(len(E))
     f[-1] = 1.0
-    multipliers, _ = nnls(E, f)
+    try:
+        multipliers, _ = nnls(E, f)
+    except RuntimeError:  # its iterations are limited
+        return None
     residual = E @ multipliers - f
     if -residual[-1] <= 1e-14:
         return None
