@@ -6,7 +6,7 @@ matrix and is slow, but its algorithms are not ours.
     mse     scipy.linalg.lstsq on the weighted rows, with the penalty's square root below them
     mae     scipy.optimize.linprog (HiGHS): min sum w (v+ + v-), Z phi + v+ - v- = y; then the rows that
             its dual says are interpolated are solved once more, to rounding
-    huber   scipy.optimize.minimize (trust region Newton with exact subproblems)
+    huber   scipy.optimize.minimize (trust region Newton)
     mae with a penalty, no linear program: Huber problems with knots going to 0, each through minimize,
             and the interpolated rows solved to rounding as a saddle point system
 """
@@ -75,7 +75,7 @@ def _huber(Z, y, w, G, loss, phi, options, work):
         phi,
         jac=lambda p: G @ p - Z.T @ (w * loss.slope(y - Z @ p)),
         hess=lambda p: (Z * (w * loss.curved(y - Z @ p))[:, None]).T @ Z + G,
-        method="trust-exact",
+        method="trust-ncg",
         options={"gtol": 1e-15 * (w @ np.abs(y)) + 1e-300, "maxiter": options.max_iter},
     )
     work.n_iter += int(result.nit)
