@@ -25,7 +25,7 @@ EPS = np.finfo(np.float64).eps
 
 def rounding(problem: Problem, phi) -> np.ndarray:
     """How far off a residual may be only because float64 rounds the terms it is made of, (n,)."""
-    return 2.0 * EPS * problem.rows.magnitude(phi)
+    return 4.0 * EPS * problem.rows.magnitude(phi)
 
 
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:

@@ -45,7 +45,10 @@ def _least_squares(Z, y, w, G, work):
     root = np.sqrt(np.maximum(lam, 0.0))[:, None] * V.T
     sw = np.sqrt(w)
     A = np.vstack([sw[:, None] * Z, root])
-    phi = scipy.linalg.lstsq(A, np.append(sw * y, np.zeros(len(G))), lapack_driver="gelsd")[0]
+    phi = np.zeros(Z.shape[1])
+    for _ in range(2):  # the second is one step of iterative refinement
+        right = np.append(sw * (y - Z @ phi), -root @ phi)
+        phi = phi + scipy.linalg.lstsq(A, right, lapack_driver="gelsd")[0]
     return Pair(phi, y - Z @ phi)
 
 
