@@ -210,11 +210,12 @@ def _orthogonal(plain: Rows) -> Rows:
         turn = np.linalg.svd(B, full_matrices=False)[2].T
         T, B = T @ turn, B @ turn
     steep = S.rank and S.sigma[-1] < 1e-5 * S.sigma[0]
+    wide = 2 * S.rank < len(inverse_scale)  # Z T first: the p x p Gram matrix would cost more
     k = np.zeros(S.rank)
     if plain.intercept:
         means = plain.columns.tdot(plain.w / plain.w.sum())[varying]
         k = means @ (T[varying] - B[varying] / inverse_scale[varying, None])
-    return replace(plain, rank=S.rank, B=B, k=k, basis=T, by_block=bool(steep), orthogonal=True)
+    return replace(plain, rank=S.rank, B=B, k=k, basis=T, by_block=bool(steep or wide), orthogonal=True)
 
 
 def _least_norm(S, inverse_scale):

@@ -151,3 +151,17 @@ def test_a_wide_sparse_design_of_dummies(loss):
     np.testing.assert_allclose(model.predict(A), dense.predict(A), atol=1e-9)
     assert np.abs(target - model.predict(A)).mean() < 1.05 * np.abs(target - codes[:, 0] * 0.1).mean()
     np.testing.assert_allclose(model.coef_[:40].sum(), model.coef_[40:].sum(), atol=1e-9)  # least norm
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_many_more_columns_than_rows_never_form_their_gram_matrix(loss):
+    import tracemalloc
+
+    A = np.random.default_rng(0).standard_normal((30, 4000))
+    target = A[:, 0] + np.random.default_rng(1).standard_normal(30)
+    tracemalloc.start()
+    model = LinearRegressor(loss).fit(A, target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.converged_
+    assert peak < 0.25 * 8 * 4000**2
