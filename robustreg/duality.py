@@ -31,20 +31,29 @@ def rounding(problem: Problem, phi) -> np.ndarray:
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     """(P, (P - D) / P) at phi (m,) with dual candidate u (n,), P divided by the sum of weights.
 
-    From P - D is taken what rounding of the residuals alone can cause, so that an exact fit, where
-    P itself is nothing but rounding, has the gap 0.
+    From each term of P - D is taken what rounding of its residual alone can cause, so that an exact fit,
+    where P itself is nothing but rounding, has the gap 0. If Z'Wu cannot be made G phi to rounding, the
+    only feasible point known is u = 0: then D = 0, and the gap is 1.
     """
     rows, loss = problem.rows, problem.loss
-    W = rows.w.sum()
+    W, noise = rows.w.sum(), rounding(problem, phi)
     r = rows.residual(phi)
     primal = problem.value(r, phi) / W
-    for _ in range(2):
+    for steps in range(5):
         missing = -problem.descent(u, phi)
+        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, np.abs(u) + noise)):
+            break
+        if steps == 4:
+            return float(primal), 1.0
         u = u + rows.fitted(rows.factor.solve(missing))
     size = np.abs(u).max()
     shrink = 1.0 if size <= loss.bound else loss.bound / size
-    ridge = problem.quadratic.value(phi)
-    gap = (rows.w @ loss.excess(r, shrink * u) + (1.0 - shrink) ** 2 * ridge) / W
-    noise = rows.w @ (loss.value(np.abs(r) + rounding(problem, phi)) - loss.value(r)) / W
-    gap = max(0.0, gap - noise)
-    return float(primal), float(gap / primal) if gap else 0.0
+    excess = loss.excess(r, shrink * u) - loss.excess_of_rounding(r, noise)
+    gap = rows.w @ np.maximum(excess, 0.0) + (1.0 - shrink) ** 2 * problem.quadratic.value(phi)
+    return float(primal), float(gap / W / primal) if gap else 0.0
+
+
+def _rounding_of_descent(problem: Problem, phi, u):
+    """How far off Z'Wu - G phi may be only because float64 rounds the terms it is made of, (m,)."""
+    L = problem.quadratic.L
+    return problem.rows.adjoint_rounding(u) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))

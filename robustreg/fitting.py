@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .duality import rounding
+from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
 from .problem import ridge_problem
 from .rows import Rows, make_rows
@@ -71,6 +72,8 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         loss, alpha, unit = _in_units_of(rows, spec)
         targets.append((rows, loss, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
     raw = [rows.raw(solution.phi) for rows, _, _, solution in targets]
+    if spec.loss == "mse" and spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST:
+        raw = _refined(X, Y, present, targets, raw, spec)
     solutions = [solution for _, _, _, solution in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
         objective = [solution.objective * unit for _, _, unit, solution in targets]
@@ -104,6 +107,18 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
         if knot <= BELOW_ROUNDING:  # delta * abs(r), as far as float64 can tell
             return Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
         return Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
+
+
+def _refined(X, Y, present, targets, raw, spec):
+    """The coefficients of small least squares problems, to the last digits that the data determine."""
+    X = X[present] if not present.all() else X
+    A = ExactMatrix(X.toarray() if hasattr(X, "toarray") else X, spec.fit_intercept)
+    refined = []
+    for y, (rows, loss, _, solution), plain in zip(Y.T, targets, raw, strict=True):
+        problem = ridge_problem(rows, loss, spec.alpha)
+        exact = len(solution.phi) and rows.y.any()
+        refined.append(refine(A, y[present], problem, solution.phi) if exact else plain)
+    return refined
 
 
 def _outliers(X, Y, present, targets, raw, spec):

@@ -8,6 +8,10 @@ For a residual r and a dual variable u in [-bound, bound]:
     excess(r, u)  l(r) + l*(u) - u r >= 0, zero exactly where u is a slope of l at r (Fenchel-Young);
                   written as products of nonnegative factors, so that nothing cancels
 
+    excess_of_rounding(r, e)
+                  the most that excess(r, u) can be where u is a slope of l at some residual within e
+                  of r, and r has been changed only by rounding
+
 ``knot`` is the abs(r) up to which the loss is quadratic, ``bound`` the largest abs(slope). All three
 are Huber's loss up to a factor: knot infinite (squared), finite (Huber) or zero (absolute).
 """
@@ -38,6 +42,9 @@ class Squared:
     def excess(self, r, u):
         return 0.5 * np.square(r - u)
 
+    def excess_of_rounding(self, r, e):
+        return 0.5 * np.square(e)
+
 
 @dataclass(frozen=True, slots=True)
 class Absolute:
@@ -57,6 +64,9 @@ class Absolute:
 
     def excess(self, r, u):
         return np.abs(r) * (1.0 - np.sign(r) * u)
+
+    def excess_of_rounding(self, r, e):
+        return np.where(np.abs(r) <= e, 2.0 * np.abs(r), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,9 @@ class Huber:
         size, v = np.abs(r), np.sign(r) * u
         outer = (self.knot - v) * (size - 0.5 * (self.knot + v))
         return np.where(size <= self.knot, 0.5 * np.square(size - v), outer)
+
+    def excess_of_rounding(self, r, e):
+        return np.where(np.abs(r) <= self.knot + e, np.minimum(0.5 * e, 2.0 * self.knot) * e, 0.0)
 
 
 Loss = Squared | Absolute | Huber

@@ -14,7 +14,7 @@ FLOORS = [
     ["__init__"],
     ["linear_regressor"],
     ["fitting", "parameters"],
-    ["solvers"],
+    ["solvers", "extended"],
     ["solvers.reference", "solvers.canonical", "solvers.huber", "solvers.mae"],
     ["solvers.mse", "solvers.newton", "solvers.crossover"],
     ["solvers.interior_point"],
