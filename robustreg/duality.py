@@ -41,7 +41,7 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     primal = problem.value(r, phi) / W
     for steps in range(5):
         missing = -problem.descent(u, phi)
-        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, np.abs(u) + noise)):
+        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, u, r, noise)):
             break
         if steps == 4:
             return float(primal), 1.0
@@ -53,7 +53,8 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     return float(primal), float(gap / W / primal) if gap else 0.0
 
 
-def _rounding_of_descent(problem: Problem, phi, u):
-    """How far off Z'Wu - G phi may be only because float64 rounds the terms it is made of, (m,)."""
-    L = problem.quadratic.L
-    return problem.rows.adjoint_rounding(u) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))
+def _rounding_of_descent(problem: Problem, phi, u, r, noise):
+    """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
+    loss, L = problem.loss, problem.quadratic.L
+    terms = np.where(loss.curved(r), 64.0 * EPS * np.abs(u) + noise, 64.0 * EPS * loss.bound)
+    return problem.rows.adjoint_bound(terms) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))

@@ -90,12 +90,11 @@ class Rows:
             slopes = self.basis.T @ slopes
         return np.append(slopes, v.sum()) if self.intercept else slopes
 
-    def adjoint_rounding(self, u):
-        """How far off Z'Wu may be only because float64 rounds the terms it is made of, (m,)."""
-        terms = np.sqrt(self.w.sum() * (self.w @ np.square(u)))  # Cauchy-Schwarz, for columns of size 1
-        slopes = np.ones(self.rank) if self.basis is None else np.abs(self.basis).sum(axis=0)
-        size = np.append(slopes, 1.0) if self.intercept else slopes
-        return 64.0 * EPS * terms * size
+    def adjoint_bound(self, e):
+        """More than abs(Z'We) for any signs of e, (m,); Cauchy-Schwarz, as a pass would cost more."""
+        size = np.ones(self.rank) if self.basis is None else np.abs(self.basis).sum(axis=0)
+        size = np.append(size, 1.0) if self.intercept else size
+        return np.sqrt(self.w.sum() * (self.w @ np.square(e))) * size
 
     def gram(self, q):
         """Z' diag(q) Z for q >= 0, (m, m)."""
