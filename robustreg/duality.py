@@ -28,6 +28,12 @@ def rounding(problem: Problem, phi) -> np.ndarray:
     return 4.0 * EPS * problem.rows.magnitude(phi)
 
 
+def rounding_of_dual(problem: Problem, phi, r, u) -> np.ndarray:
+    """How far off an optimal u may be only because float64 rounds it and its residual, (n,)."""
+    loss = problem.loss
+    return np.where(loss.curved(r), 64.0 * EPS * np.abs(u) + rounding(problem, phi), 64.0 * EPS * loss.bound)
+
+
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     """(P, (P - D) / P) at phi (m,) with dual candidate u (n,), P divided by the sum of weights.
 
@@ -41,7 +47,7 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     primal = problem.value(r, phi) / W
     for steps in range(5):
         missing = -problem.descent(u, phi)
-        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, u, r, noise)):
+        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, r, u)):
             break
         if steps == 4:
             return float(primal), 1.0
@@ -53,8 +59,7 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     return float(primal), float(gap / W / primal) if gap else 0.0
 
 
-def _rounding_of_descent(problem: Problem, phi, u, r, noise):
+def _rounding_of_descent(problem: Problem, phi, r, u):
     """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
-    loss, L = problem.loss, problem.quadratic.L
-    terms = np.where(loss.curved(r), 64.0 * EPS * np.abs(u) + noise, 64.0 * EPS * loss.bound)
-    return problem.rows.adjoint_bound(terms) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))
+    L = problem.quadratic.L
+    return problem.rows.adjoint_bound(rounding_of_dual(problem, phi, r, u)) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .duality import rounding
+from .duality import rounding, rounding_of_dual
 from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
 from .problem import ridge_problem
@@ -70,13 +70,13 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         guess = None if start is None else rows.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.verbose, guess)
         loss, alpha, unit = _in_units_of(rows, spec)
-        targets.append((rows, loss, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
-    raw = [rows.raw(solution.phi) for rows, _, _, solution in targets]
+        targets.append((rows, loss, alpha, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
+    raw = [_raw(rows, loss, alpha, solution) for rows, loss, alpha, _, solution in targets]
     if spec.loss == "mse" and spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST:
         raw = _refined(X, Y, present, targets, raw, spec)
-    solutions = [solution for _, _, _, solution in targets]
+    solutions = [solution for *_, solution in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = [solution.objective * unit for _, _, unit, solution in targets]
+        objective = [solution.objective * unit for *_, unit, solution in targets]
     return Fit(
         coef=np.array([b for b, _ in raw]),
         intercept=np.array([b0 for _, b0 in raw]),
@@ -90,6 +90,12 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         orthogonal=rows.orthogonal,
         statuses=frozenset(s.status for s in solutions),
     )  # fmt: skip
+
+
+def _raw(rows: Rows, loss: Loss, alpha: float, solution):
+    """(b, b0) of a solution in the units of the data."""
+    noise = rounding_of_dual(ridge_problem(rows, loss, alpha), solution.phi, solution.r, solution.u)
+    return rows.raw(solution.phi, solution.u, noise, alpha)
 
 
 def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
@@ -114,9 +120,9 @@ def _refined(X, Y, present, targets, raw, spec):
     X = X[present] if not present.all() else X
     A = ExactMatrix(X.toarray() if hasattr(X, "toarray") else X, spec.fit_intercept)
     refined = []
-    for y, (rows, loss, _, solution), plain in zip(Y.T, targets, raw, strict=True):
-        problem = ridge_problem(rows, loss, spec.alpha)
-        exact = len(solution.phi) and rows.y.any()
+    for y, (rows, loss, alpha, _, solution), plain in zip(Y.T, targets, raw, strict=True):
+        problem = ridge_problem(rows, loss, alpha)
+        exact = len(solution.phi) and rows.y.any() and not (alpha and rows.orthogonal)
         refined.append(refine(A, y[present], problem, solution.phi) if exact else plain)
     return refined
 
@@ -124,7 +130,7 @@ def _refined(X, Y, present, targets, raw, spec):
 def _outliers(X, Y, present, targets, raw, spec):
     """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
     out = np.zeros(Y.shape, dtype=bool)
-    for k, ((rows, loss, _, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
+    for k, ((rows, loss, _, _, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
         problem = ridge_problem(rows, loss, 0.0)
         out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.phi)
         out[~present, k] = np.abs(Y[~present, k] - X[~present] @ b - b0) > spec.delta

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import solve_triangular
 
 from . import linalg
 from .columns import DenseColumns, SparseColumns
@@ -141,10 +140,20 @@ class Rows:
             )
         return L
 
-    def raw(self, phi):
-        """(b, b0) in the units of the data. Raises ValueError if they overflow."""
+    def raw(self, phi, u, noise, alpha):
+        """(b, b0) in the units of the data, for the dual u (n,), known up to ``noise``, of phi under alpha.
+
+        Raises ValueError if they overflow. At a minimiser W alpha b = X'Wu. Where the penalty is stiffer
+        than the data this is the better way to a coefficient, which B phi may lose among larger terms.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
-            b = self.B @ phi[: self.rank] * self.y_scale
+            b, scale = self.B @ phi[: self.rank], self.columns.inverse_scale
+            if alpha and self.basis is not None:
+                v, W = self.columns.tdot(self.w * u), self.w.sum()
+                known = np.sqrt(W * (self.w @ np.square(noise))) <= 1e-9 * np.abs(v)
+                dual = known & (alpha * np.square(scale) >= 1.0)
+                b[dual] = v[dual] / scale[dual] / (alpha * W)
+            b = b * self.y_scale
             level = phi[-1] + self.k @ phi[: self.rank] if self.intercept else 0.0
             b0 = self.y_shift + self.y_scale * level - self.columns.shift @ b if self.intercept else 0.0
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
@@ -227,13 +236,31 @@ def _orthogonal(plain: Rows) -> Rows:
 def _least_norm(S, inverse_scale):
     """B with V' diag(scale) B = 1 / sigma and columns in the raw row space, the range of diag(scale) V.
 
-    From diag(scale) V = Q R: B = Q R^-T / sigma, without the cancellation of a projection. Where raw
-    units differ widely this rounds at the size of the largest coefficient, so the defining equation is
-    restored afterwards.
+    Raw units may differ by many decades, and a small row of B must be as right as a large one, so that
+    nothing may be projected or squared. With r rows of V that span all others and have large scales,
+    V_rest = H V_piv, the raw row space is B_rest = K B_piv for K = diag(scale_rest) H diag(scale_piv)^-1,
+    and the equation is one for B_piv alone, with ratios of a scale to a larger one only.
     """
-    raw = S.V / inverse_scale[:, None]
-    size = np.linalg.norm(raw, axis=0)
-    Q, R = np.linalg.qr(raw / size)
-    B = Q @ solve_triangular(R, np.diag(1.0 / (size * S.sigma)), trans="T")
-    lost = np.diag(1.0 / S.sigma) - S.V.T @ (B / inverse_scale[:, None])
-    return B + inverse_scale[:, None] * (S.V @ lost)
+    piv, rest = _spanning(S.V, 1.0 / inverse_scale)
+    H = np.linalg.solve(S.V[piv].T, S.V[rest].T).T
+    ratio = inverse_scale[piv] / inverse_scale[rest, None]  # scale_rest / scale_piv
+    M = S.V[piv].T + S.V[rest].T @ (H * np.square(ratio))
+    E = np.linalg.solve(M, np.diag(1.0 / S.sigma))
+    B = np.empty_like(S.V)
+    B[piv] = inverse_scale[piv, None] * E
+    B[rest] = (H * ratio) @ B[piv]
+    return B
+
+
+def _spanning(V, scale):
+    """Indices of r independent rows of V (p, r), largest scale * distance from the span first, and the others."""
+    V, left = V.copy(), np.ones(len(V), dtype=bool)
+    piv = []
+    for _ in range(V.shape[1]):
+        size = np.linalg.norm(V, axis=1) * left
+        near = size < 1e-6 * size.max()
+        piv.append(int(np.argmax(np.where(near, 0.0, size * scale))))
+        left[piv[-1]] = False
+        direction = V[piv[-1]] / size[piv[-1]]
+        V -= np.outer(V @ direction, direction)
+    return np.array(piv), np.flatnonzero(left)

@@ -59,7 +59,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """The canonical minimiser phi (m,), its residuals r (n,), and its proof.
+    """The canonical minimiser phi (m,), its residuals r and dual u (n,), and its proof.
 
     ``objective`` and ``gap`` (relative) belong to each other; ``unique`` says whether the minimiser is
     the only one in the space of independent columns.
@@ -67,6 +67,7 @@ class Solution:
 
     phi: np.ndarray
     r: np.ndarray
+    u: np.ndarray
     objective: float
     gap: float
     unique: bool

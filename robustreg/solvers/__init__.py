@@ -34,4 +34,4 @@ def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options
     else:
         status = Status.ITERATIONS if pair.exhausted else Status.ROUNDING
     work.n_iter = max(1, work.n_iter)
-    return Solution(choice.phi, rows.residual(choice.phi), objective, gap, choice.unique, status, work)
+    return Solution(choice.phi, rows.residual(choice.phi), pair.u, objective, gap, choice.unique, status, work)

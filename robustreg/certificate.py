@@ -1,0 +1,171 @@
+"""certify: an independent proof of how far any fitted linear model is from optimal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import Ridge
+from sklearn.utils.validation import check_is_fitted, check_X_y
+
+from . import parameters
+from .linear_regressor import LinearRegressor
+from .proof import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far coefficients are from optimal; ``print`` it for a sentence.
+
+    Attributes
+    ----------
+    loss : str
+        ``"mse"``, ``"mae"`` or ``"huber"``.
+    objective : float
+        The value P of the objective at the coefficients, as ``LinearRegressor`` defines it.
+    dual : float
+        The value D of a feasible dual point: no coefficients at all have an objective below it.
+    gap : float
+        (P - D) / P, less ``rounding``: the objective exceeds its minimum by at most this fraction of it.
+        0.0 where P is 0.
+    rounding : float
+        The part of (P - D) / P that half a unit in the last place of each coefficient explains.
+    stationarity : float
+        The largest derivative with respect to a coefficient of a column of unit variance, beyond what
+        rounding explains, relative to the root mean square slope of the loss at the residuals. It is
+        linear in an error of the coefficients, where ``gap`` is quadratic (for ``"mse"`` and ``"huber"``).
+    unique : bool or None
+        Whether no other coefficients have the same objective; None where ``gap`` is not small enough
+        to tell.
+    """
+
+    loss: str
+    objective: float
+    dual: float
+    gap: float
+    rounding: float
+    stationarity: float
+    unique: bool | None
+
+    def __str__(self) -> str:
+        start = f"The {self.loss} objective {self.objective:.6g} "
+        if self.unique is None:
+            return (
+                f"{start}may exceed its minimum: by at most {self.gap:.2g} of itself, since no "
+                f"coefficients have an objective below {self.dual:.6g}."
+            )
+        only = "and no other coefficients reach it" if self.unique else "which other coefficients reach too"
+        if self.gap <= 1e-13:
+            return f"{start}is the minimum, to rounding, {only}."
+        return f"{start}is within {self.gap:.2g} of itself of the minimum, {only}."
+
+
+def certify(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    loss: str | None = None,
+    delta: float | None = None,
+    alpha: float | None = None,
+) -> Certificate | list[Certificate]:
+    """Prove how far a fitted linear model is from the minimum of its loss.
+
+    Everything is recomputed from the data, ``coef_`` and ``intercept_``, by code that shares nothing with
+    the solvers, so that other estimators can be judged too: those of scikit-learn with ``coef_``, when
+    told the loss.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted ``LinearRegressor``, or another fitted linear model with ``coef_`` and ``intercept_``. If
+        it has ``fit_intercept=False``, so has the problem.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The data it was fitted to. Held several times in memory, as dense float64.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        The targets.
+    sample_weight : array-like of shape (n_samples,), float or None, default=None
+        The weights of the fit.
+    loss : {"mse", "mae", "huber"}, optional
+        The loss; that of a ``LinearRegressor`` by default, and required for any other estimator.
+    delta : float, optional
+        The knot of Huber's loss in units of y; that of a ``LinearRegressor`` by default.
+    alpha : float, optional
+        The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside the
+        weighted mean of the losses. By default that of a ``LinearRegressor``; that of a scikit-learn
+        ``Ridge`` divided by the sum of the weights; for others 0.
+
+    Returns
+    -------
+    Certificate
+        The proof; a list with one per target, if y has two dimensions.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not what is allowed or missing, or the data do not fit the estimator; or if the
+        estimator's own penalty is not one of this package and ``alpha`` is not given: ``alpha=0.0``
+        judges the loss alone.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, certify
+    >>> X, y = [[1], [2], [3], [4]], [0.8, 1.5, 1.8, 2.0]
+    >>> print(certify(LinearRegressor("mae").fit(X, y), X, y))
+    The mae objective 0.125 is the minimum, to rounding, and no other coefficients reach it.
+    """
+    if not hasattr(estimator, "coef_"):
+        check_is_fitted(estimator)
+        raise ValueError(
+            f"estimator must have coef_ and intercept_; got {type(estimator).__name__}. Of a pipeline or a "
+            "search, certify the final linear model on the data it was fitted to."
+        )
+    ours = isinstance(estimator, LinearRegressor)
+    loss = estimator.loss if loss is None and ours else loss
+    if loss is None:
+        raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
+    loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
+    delta = estimator.delta if delta is None and ours else delta
+    if loss == "huber" and delta is None:
+        raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
+    delta = parameters.number("delta", delta, positive=True) if loss == "huber" else np.inf
+    X, y = check_X_y(X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True)
+    X = X.toarray() if hasattr(X, "toarray") else X
+    w = parameters.weights(sample_weight, len(y))
+    targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    coef = np.asarray(estimator.coef_).reshape(-1, X.shape[1]) if np.size(estimator.coef_) % X.shape[1] == 0 else None
+    if coef is None or len(coef) != targets.shape[1]:
+        raise ValueError(
+            f"estimator must have one coefficient per column of X and target, {X.shape[1]} x {targets.shape[1]}; "
+            f"got coef_ of shape {np.shape(estimator.coef_)}."
+        )
+    intercepts = np.broadcast_to(np.ravel(estimator.intercept_), len(coef))
+    alphas = np.broadcast_to(_penalty(estimator, alpha, w.sum()), len(coef))
+    present = w > 0.0
+    certificates = [
+        Certificate(loss, *judge(
+            X[present], target[present], w[present], b, b0, loss=loss, delta=delta, alpha=float(strength),
+            intercept=bool(getattr(estimator, "fit_intercept", True)),
+        ))
+        for b, b0, target, strength in zip(coef, intercepts, targets.T, alphas, strict=True)
+    ]  # fmt: skip
+    return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _penalty(estimator, alpha, total_weight):
+    """alpha as given, or as this package would call the penalty of the estimator."""
+    if alpha is not None:
+        return parameters.number("alpha", alpha, positive=False)
+    if isinstance(estimator, LinearRegressor):
+        return parameters.number("alpha", estimator.alpha, positive=False)
+    own = getattr(estimator, "alpha", 0.0)
+    if isinstance(estimator, Ridge):
+        return np.asarray(own) / total_weight
+    if np.any(own):
+        raise ValueError(
+            f"alpha must be given for a {type(estimator).__name__} with alpha={own!r}, whose penalty is another "
+            "than (alpha / 2) ||b||^2; alpha=0.0 judges the loss alone."
+        )
+    return 0.0
