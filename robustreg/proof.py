@@ -90,7 +90,7 @@ class _Data:
         self.r = y - Z @ self.b - c
         evaluation = EPS * (np.abs(y) + np.abs(Z) @ np.abs(self.b) + abs(c))
         own = np.abs(X) @ half.astype(np.float64) + half0 + evaluation
-        self.e = 16.0 * np.maximum(own, np.median(own))
+        self.e = 16.0 * np.maximum(own, max(np.median(own), EPS * (self.w @ np.abs(y))))
         self.primal = float(self.w @ self.value(self.r) + 0.5 * self.a @ np.square(self.b))
         self.spread = np.sqrt(self.w @ np.square(Z))
         self.spread[self.spread <= (4.0 * EPS if intercept else 0.0)] = 0.0
@@ -163,6 +163,8 @@ class _Data:
         """(relative gap beyond rounding, relative gap that rounding explains) of a feasible u."""
         over, allowed = self.excess(u)
         over, allowed = self.w @ over, self.w @ allowed
+        if self.primal <= self.w @ self.value(self.e):  # an exact fit: nothing but rounding is left
+            over, allowed = 0.0, over + allowed
         if self.a.any():
             v, noise = self.miss(u)
             over += np.sum(np.square(np.maximum(np.abs(v) - noise, 0.0)) / (2.0 * self.a))

@@ -1,0 +1,274 @@
+"""Hostile problems, checked two ways: ``python tests/fuzz.py --problems 20000``.
+
+Every fit that claims to have converged is judged by ``certify`` and compared with the solution that
+SciPy finds on an equilibrated copy of the data. A failure is reduced to a few rows and columns, printed
+as code, and saved under ``fuzz-failures/``. pytest runs some hundreds of problems (``test_fuzz.py``).
+
+The features of a problem are plain values, so that hypothesis can draw and shrink them, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from robustreg import LinearRegressor, certify
+
+FEATURES = {
+    "n": [1, 2, 3, 5, 8, 13, 30, 80, 200, 400],
+    "p": [1, 1, 2, 2, 3, 5, 8, 12, 20],
+    "design": ["normal", "integer", "binary", "one-hot", "near-collinear", "duplicate columns", "constant column",
+               "leverage", "huge row", "sorted", "duplicate rows", "powers", "cauchy", "mostly zero"],
+    "units": [0, 0, 0, 3, 9],
+    "offset": [0, 0, 0, 3, 6, 8],
+    "target": ["normal", "t", "cauchy", "integer", "classes", "exact", "half exact", "constant", "unrelated", "ties"],
+    "y_unit": [0, 0, 0, -12, -7, 7, 12, -150, 150],
+    "weights": [None, None, "integer", "decades", "one huge", "equal", "zeros"],
+    "loss": ["mse", "mae", "huber"],
+    "delta": [-6, -3, -1, 0, 0, 1, 3, 20],
+    "alpha": [None, None, None, -8, -3, 0, 3],
+    "fit_intercept": [True, True, False],
+    "storage": ["C", "C", "C", "F", "csr"],
+}  # fmt: skip
+
+
+def random_features(seed):
+    rng = np.random.default_rng(seed)
+    return {name: values[rng.integers(len(values))] for name, values in FEATURES.items()}
+
+
+def build(seed, features):
+    """(X, y, sample_weight, parameters) with the features; the seed draws the numbers."""
+    f, rng = features, np.random.default_rng(seed)
+    n, p = f["n"], f["p"]
+    X = _design(f["design"], rng, n, p)
+    X = X + (0.0 if not f["offset"] else 10.0 ** rng.uniform(0, f["offset"], p) * np.abs(X).max(axis=0))
+    b = rng.standard_normal(p)
+    signal_ = (X - X.mean(axis=0)) @ b
+    y = _target(f["target"], rng, n, signal_)
+    X = X * 10.0 ** rng.uniform(-f["units"], f["units"], p)
+    unit = 10.0 ** f["y_unit"]
+    w = {
+        None: lambda: None,
+        "integer": lambda: rng.integers(1, 4, n).astype(float),
+        "decades": lambda: 10.0 ** rng.uniform(-6, 6, n),
+        "one huge": lambda: np.where(np.arange(n) == n // 2, 1e12, 1.0),
+        "equal": lambda: np.full(n, 10.0 ** rng.uniform(-300, 300)),
+        "zeros": lambda: np.append(1.0, rng.integers(0, 2, n - 1)),
+    }[f["weights"]]()
+    spread = np.abs(y - np.median(y)).mean() or 1.0
+    alpha = 0.0
+    if f["alpha"] is not None:  # in units in which it matters
+        alpha = 10.0 ** f["alpha"] * float(np.median(np.square(X).mean(axis=0)) or 1.0)
+        alpha = alpha / (spread * unit) if f["loss"] == "mae" else alpha
+    parameters = {
+        "loss": f["loss"], "delta": float(10.0 ** f["delta"] * spread * unit), "alpha": float(alpha),
+        "fit_intercept": f["fit_intercept"],
+    }  # fmt: skip
+    return X, y * unit, w, parameters
+
+
+def _design(kind, rng, n, p):
+    X = rng.standard_normal((n, p))
+    if kind == "integer":
+        X = rng.integers(-2, 3, (n, p)).astype(float)
+    elif kind == "binary":
+        X = (rng.uniform(size=(n, p)) < 0.3).astype(float)
+    elif kind == "one-hot":
+        X = np.eye(p)[rng.integers(0, p, n)]
+    elif kind == "near-collinear":
+        X[:, -1] = X[:, 0] + 10.0 ** rng.uniform(-12, -4) * X[:, -1]
+    elif kind == "duplicate columns":
+        X[:, rng.integers(p)] = X[:, 0]
+    elif kind == "constant column":
+        X[:, rng.integers(p)] = rng.integers(0, 2) * 3.7
+    elif kind == "leverage":
+        X = X * np.exp(2 * rng.standard_normal((n, 1)))
+    elif kind == "huge row":
+        X[0] *= 1e6
+    elif kind == "sorted":
+        X = np.sort(X, axis=0)
+    elif kind == "duplicate rows":
+        X = X[rng.integers(0, max(1, n // 3), n)]
+    elif kind == "powers":
+        X = np.linspace(0, 10, n)[:, None] ** (1 + np.arange(p) % 6)
+    elif kind == "cauchy":
+        X = rng.standard_cauchy((n, p))
+    elif kind == "mostly zero":
+        X = X * (rng.uniform(size=(n, p)) < 0.1)
+    return X
+
+
+def _target(kind, rng, n, line):
+    if kind == "integer":
+        return np.round(line + rng.standard_normal(n))
+    if kind == "classes":
+        return rng.integers(0, 3, n).astype(float)
+    if kind == "exact":
+        return line + 1.0
+    if kind == "half exact":
+        return line + np.where(np.arange(n) % 2, rng.standard_cauchy(n), 0.0)
+    if kind == "constant":
+        return np.full(n, 2.0 / 3.0)
+    if kind == "unrelated":
+        return rng.standard_t(2, n)
+    if kind == "ties":
+        return np.round(line)
+    noise = {"normal": rng.standard_normal, "t": lambda n: rng.standard_t(1.5, n), "cauchy": rng.standard_cauchy}
+    return line + noise[kind](n)
+
+
+def check(X, y, w, parameters, storage="C"):
+    """What is wrong with the fit of a problem (a string, "" if nothing), and how it ended (a word)."""
+    data = {"C": np.ascontiguousarray, "F": np.asfortranarray, "csr": sparse.csr_array}[storage](X)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = LinearRegressor(**parameters).fit(data, y, sample_weight=w)
+        except ValueError as error:
+            return ("", "refused") if "overflow" in str(error) or "too large" in str(error) else (repr(error), "crash")
+    if any(not issubclass(warning.category, ConvergenceWarning) for warning in caught):
+        return f"a warning: {[str(warning.message) for warning in caught]}", "crash"
+    if not model.converged_:
+        return "" if caught else "not converged, and no warning", "warned"
+    if not np.all(np.isfinite([*model.coef_, model.intercept_])):
+        return f"coefficients {model.coef_}", "wrong"
+    proof = certify(model, X, y, w)
+    if proof.gap > 1e-9:
+        return f"certificate: {proof}", "wrong"
+    if proof.unique is not None and proof.unique != model.unique_ and proof.gap <= 1e-12 and not model.orthogonal_:
+        return f"unique_ is {model.unique_}; certificate: {proof}", "wrong"
+    return _worse_than_scipy(model, X, y, w, parameters, proof), "right"
+
+
+def _worse_than_scipy(model, X, y, w, parameters, proof):
+    """Whether SciPy finds a lower objective on a copy with centred columns, all in units of their own."""
+    shift = X.mean(axis=0) if parameters["fit_intercept"] else 0.0
+    unit = np.abs(y).max() or 1.0
+    size = np.abs(X - shift).max(axis=0)
+    size = np.where((size > 0) & (parameters["alpha"] == 0), size, 1.0)
+    other = dict(parameters, delta=max(parameters["delta"] / unit, 1e-300), solver="scipy")
+    other["alpha"] *= unit if parameters["loss"] == "mae" else 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = LinearRegressor(**other).fit((X - shift) / size, y / unit, sample_weight=w)
+    factor = unit if parameters["loss"] == "mae" else np.float64(unit) ** 2
+    lower = theirs.objective_ * factor
+    allowed = 1e-9 + proof.rounding + 1e-13 * _rounding_scale(X, y, model) / max(abs(proof.objective), 1e-300)
+    if proof.objective > lower * (1 + allowed) and proof.objective - lower > allowed * proof.objective:
+        return f"objective {proof.objective!r}, SciPy {lower!r}"
+    return ""
+
+
+def _rounding_scale(X, y, model):
+    """The objective of residuals that are as large as the terms they are made of."""
+    size = np.abs(y).mean() + (np.abs(X) @ np.abs(model.coef_)).mean() + abs(model.intercept_)
+    with np.errstate(over="ignore"):
+        return {"mae": size, "mse": size * size, "huber": min(size, model.delta) * size}[model.loss] * (
+            1.0 if model.loss == "mae" else 1e-13
+        )
+
+
+class _Slow(Exception):
+    pass
+
+
+def _stop(*_):
+    raise _Slow
+
+
+def run(seed, cap=20.0):
+    """(seed, message, outcome, seconds) of one seeded problem, at most ``cap`` seconds."""
+    features = random_features(seed)
+    X, y, w, parameters = build(seed, features)
+    return (seed, *timed(X, y, w, parameters, features["storage"], cap))
+
+
+def timed(X, y, w, parameters, storage, cap=20.0):
+    start = time.perf_counter()
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, cap)
+    try:
+        message, outcome = check(X, y, w, parameters, storage)
+    except _Slow:
+        message, outcome = f"more than {cap} s", "slow"
+    except Exception as error:  # a crash is a finding, not the end
+        message, outcome = f"{type(error).__name__}: {error}", "crash"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return message, outcome, time.perf_counter() - start
+
+
+def reduce(X, y, w, parameters, storage):
+    """The fewest rows and columns, taken away one block at a time, that still fail."""
+
+    def fails(X, y, w):
+        return X.size and bool(timed(X, y, w, parameters, storage, 5.0)[0])
+
+    for axis in (0, 1):
+        step = X.shape[axis]
+        while step := step // 2:
+            start = 0
+            while start < X.shape[axis]:
+                keep = np.ones(X.shape[axis], dtype=bool)
+                keep[start : start + step] = False
+                smaller = (X[keep], y[keep], w if w is None else w[keep]) if axis == 0 else (X[:, keep], y, w)
+                if keep.any() and fails(*smaller):
+                    X, y, w = smaller
+                else:
+                    start += step
+    return X, y, w
+
+
+def report(seed, message):
+    """Print a failing seed as a reduced, runnable example, and save it."""
+    features = random_features(seed)
+    X, y, w, parameters = build(seed, features)
+    X, y, w = reduce(X, y, w, parameters, features["storage"])
+    folder = Path("fuzz-failures")
+    folder.mkdir(exist_ok=True)
+    np.savez(folder / f"{seed}.npz", X=X, y=y, w=[] if w is None else w, parameters=repr(parameters))
+    print(f"\n--- seed {seed}: {message}\n    {features}\n    reduced to {X.shape[0]} x {X.shape[1]}:")
+    if X.size <= 60:
+        print(f"X = np.array({X.tolist()!r})\ny = np.array({y.tolist()!r})")
+        print(f"w = {None if w is None else w.tolist()!r}")
+        print(f"LinearRegressor(**{parameters!r}).fit(X, y, w)")
+    print(flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    seeds = range(arguments.seed, arguments.seed + arguments.problems)
+    outcomes, failures, slowest = collections.Counter(), [], (0.0, None)
+    with multiprocessing.Pool(arguments.jobs) as pool:
+        for seed, message, outcome, seconds in pool.imap_unordered(run, seeds, chunksize=20):
+            outcomes[outcome] += 1
+            slowest = max(slowest, (seconds, seed))
+            if outcome == "warned":
+                print(f"seed {seed} warned: {random_features(seed)}", flush=True)
+            if message:
+                failures.append((seed, message))
+                print(f"seed {seed} {outcome}: {message}", flush=True)
+    for seed, message in failures:
+        report(seed, message)
+    print(f"{dict(outcomes)}, {len(failures)} failures; the slowest took {slowest[0]:.2f} s (seed {slowest[1]})")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
