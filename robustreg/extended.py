@@ -81,7 +81,8 @@ def refine(A: ExactMatrix, y, problem: Problem, phi):
     if rows.intercept:
         b[-1] += rows.y_shift / scale
     b, last = (b, np.zeros_like(b)), np.inf
-    contraction = p * EPS / factor.rcond  # of the first step, if Cholesky is all that is inexact
+    # Of the first step: that of Cholesky, if it is all that is inexact. A basis is, too.
+    contraction = p * EPS / factor.rcond if rows.basis is None else 1.0
     for _ in range(ROUNDS):
         residual = _sum([y / scale, *(-term for term in A.dot(b))])
         g = _sum(A.tdot(_sum([*_product(rows.w, residual[0]), rows.w * residual[1]])))

@@ -76,7 +76,7 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         raw = _refined(X, Y, present, targets, raw, spec)
     solutions = [solution for *_, solution in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = [solution.objective * unit for *_, unit, solution in targets]
+        objective = [solution.objective and solution.objective * unit for *_, unit, solution in targets]
     return Fit(
         coef=np.array([b for b, _ in raw]),
         intercept=np.array([b0 for _, b0 in raw]),

@@ -151,8 +151,10 @@ class Rows:
             if alpha and self.basis is not None:
                 v, W = self.columns.tdot(self.w * u), self.w.sum()
                 known = np.sqrt(W * (self.w @ np.square(noise))) <= 1e-9 * np.abs(v)
-                dual = known & (alpha * np.square(scale) >= 1.0)
-                b[dual] = v[dual] / scale[dual] / (alpha * W)
+                stiff = np.flatnonzero(known & (alpha * np.square(scale) >= 1.0))
+                dual = v[stiff] / scale[stiff] / (alpha * W)
+                lost = np.abs(dual - b[stiff]) <= EPS * scale[stiff] * np.abs(phi).max(initial=0.0)  # no residual sees it
+                b[stiff] = np.where(lost, dual, b[stiff])
             b = b * self.y_scale
             level = phi[-1] + self.k @ phi[: self.rank] if self.intercept else 0.0
             b0 = self.y_shift + self.y_scale * level - self.columns.shift @ b if self.intercept else 0.0
@@ -209,28 +211,42 @@ def _plain_rows(columns, w, intercept) -> Rows:
 
 
 def _orthogonal(plain: Rows) -> Rows:
-    """The same rows in the basis of the singular vectors of their standardised columns."""
+    """The same rows in a basis in which their columns are orthonormal.
+
+    In two steps, T = T1 T2, since weights over many decades have no say in the rank: the singular vectors
+    of the columns, scaled to equal size and with all rows alike, then those of the weighted rows in that
+    basis.
+    """
     inverse_scale = plain.columns.inverse_scale
-    varying = inverse_scale != 0.0
-    R = plain.triangle(plain.w / plain.w.sum())
-    if plain.intercept:  # take the mean out: what is left are the centred columns
-        R = np.linalg.qr(R[:, [-1, *range(R.shape[1] - 1)]], mode="r")[1:, 1:]
-    S = linalg.spectrum(R[:, varying], full=False)
-    T = np.zeros((len(inverse_scale), S.rank))
-    T[varying] = S.V / S.sigma
-    B = inverse_scale[:, None] * T
+    R = _slopes(plain, np.ones(plain.n_rows))
+    size = np.linalg.norm(R, axis=0)
+    varying = (inverse_scale != 0.0) & (size > 0.0)
+    size = size[varying]
+    S = linalg.spectrum(R[:, varying] / size, full=False)
+    T, B = np.zeros((2, len(inverse_scale), S.rank))
+    T[varying] = S.V / S.sigma / size[:, None]
+    B[varying] = T[varying] * inverse_scale[varying, None]
     if 0 < S.rank < np.count_nonzero(varying):
-        B[varying] = _least_norm(S, inverse_scale[varying])
-    if S.rank:  # of all orthonormal bases the one in which the penalty is diagonal too
-        turn = np.linalg.svd(B, full_matrices=False)[2].T
+        B[varying] = _least_norm(S, inverse_scale[varying] / size)
+    rows = replace(plain, rank=S.rank, basis=T, orthogonal=True)
+    if S.rank:
+        _, sigma, Vt = np.linalg.svd(_slopes(rows, plain.w / plain.w.sum()))
+        T, B = T @ (Vt.T / sigma), B @ (Vt.T / sigma)
+        turn = np.linalg.svd(B, full_matrices=False)[2].T  # of all such bases that with a diagonal penalty
         T, B = T @ turn, B @ turn
-    steep = S.rank and S.sigma[-1] < 1e-5 * S.sigma[0]
-    wide = 2 * S.rank < len(inverse_scale)  # Z T first: the p x p Gram matrix would cost more
     k = np.zeros(S.rank)
     if plain.intercept:
         means = plain.columns.tdot(plain.w / plain.w.sum())[varying]
         k = means @ (T[varying] - B[varying] / inverse_scale[varying, None])
-    return replace(plain, rank=S.rank, B=B, k=k, basis=T, by_block=bool(steep or wide), orthogonal=True)
+    # Z T first: where T'(Z'WZ)T would cancel, and where the p x p Gram matrix would cost more.
+    by_block = np.abs(T).max(initial=0.0) > 1e5 or 2 * S.rank < len(inverse_scale)
+    return replace(rows, B=B, k=k, basis=T, by_block=bool(by_block))
+
+
+def _slopes(rows, q):
+    """R with R'R = Z'diag(q)Z of the columns of Z without the intercept, less their means if there is one."""
+    R = rows.triangle(q)
+    return np.linalg.qr(R[:, [-1, *range(R.shape[1] - 1)]], mode="r")[1:, 1:] if rows.intercept else R
 
 
 def _least_norm(S, inverse_scale):

@@ -57,7 +57,7 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     held = bool(S.any()) or not rows.intercept
     axes = np.eye(len(phi))
     if problem.quadratic.flat:
-        N = linalg.spectrum(rows.triangle(wS)).N
+        N = linalg.spectrum(rows.triangle(1.0 * S)).N
         slopes = N if held else axes[:, : rows.rank]
     else:
         N = axes[:, :0] if held else axes[:, rows.rank :]

@@ -50,18 +50,18 @@ def crossover(problem: Problem, point: Point, scale: float) -> Pair:
 def _solve_face(problem: Problem, phi, u, F):
     """(phi, u) from the three equations of the module for given F (n,) and u outside F."""
     rows, quadratic = problem.rows, problem.quadratic
-    wF = rows.w * F
-    S = linalg.spectrum(rows.triangle(wF))
+    S = linalg.spectrum(rows.triangle(1.0 * F))
     # 1. Interpolate F; three steps refine to rounding.
     for _ in range(3):
-        phi = phi + S.solve_normal(rows.adjoint(wF * rows.residual(phi)))
+        phi = phi + S.solve_normal(rows.adjoint(F * rows.residual(phi)))
     # 2. Along the null space of Z_F the quadratic decides.
     if S.N.shape[1] and not quadratic.flat:
         LN = quadratic.L @ S.N
         for _ in range(2):
             half = np.linalg.lstsq(LN.T, S.N.T @ problem.descent(u, phi), rcond=1e-13)[0]
             phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
-    # 3. The dual of F.
+    # 3. The dual of F, the smallest in the metric of the weights.
+    S = linalg.spectrum(rows.triangle(rows.w * F))
     for _ in range(3):
         u = u + F * rows.fitted(S.solve_normal(-problem.descent(u, phi)))
     return phi, u

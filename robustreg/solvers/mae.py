@@ -13,6 +13,7 @@ from .mse import start
 
 TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
 EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
+PATIENCE = 30  # iterations in which the gap has to be halved
 STALLED = 1e-15  # below it an interior point has no digits left to gain
 
 
@@ -24,7 +25,7 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
         return Pair(phi, np.zeros(len(r)))  # an exact fit
     w = problem.rows.w
     scale = (w @ np.maximum(np.abs(r), 1e-3 * np.abs(problem.rows.y))) / w.sum()
-    best, best_gap, point = None, np.inf, None
+    best, best_gap, point, lowest, progress = None, np.inf, None, np.inf, 0
     for point in central_path(problem, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
@@ -34,7 +35,9 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
                 best, best_gap = pair, gap
             if gap <= EXACT or point.gap <= STALLED:
                 break
-        if work.n_iter >= options.max_iter:
+        if point.gap < 0.5 * lowest:
+            lowest, progress = point.gap, work.n_iter
+        if work.n_iter >= min(options.max_iter, progress + PATIENCE):
             break
         work.n_iter += 1
     if best is None:
