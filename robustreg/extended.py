@@ -75,7 +75,7 @@ def refine(A: ExactMatrix, y, problem: Problem, phi):
 
     def raw(step):  # coefficients of the columns of A from those of Z
         b = B @ step[:r]
-        return np.append(b, step[-1] + rows.k @ step[:r] - shift @ b) if rows.intercept else b
+        return np.append(b, step[-1] - shift @ b) if rows.intercept else b
 
     b = raw(phi)
     if rows.intercept:

@@ -22,6 +22,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.optimize import linprog, minimize
 
 EPS = np.finfo(np.float64).eps
@@ -97,10 +98,15 @@ class _Data:
         self.intercept, self.Z = intercept, Z
         A = Z / np.where(self.spread > 0.0, self.spread, np.inf)
         A = np.column_stack([A, np.ones(len(A))]) if intercept else A
-        Q, R = np.linalg.qr(self.root[:, None] * A)
-        U, s, Vt = np.linalg.svd(R, full_matrices=False)
-        keep = s > 10.0 * A.shape[1] * EPS * s.max(initial=0.0)
-        self.basis, self.s, self.Vt, self.full_rank = Q @ U[:, keep], s[keep], Vt[keep], keep.sum() == A.shape[1]
+        rank = _rank(A)
+        self.full_rank = rank == A.shape[1]
+        A = self.root[:, None] * A
+        heavy_first = np.argsort(-np.abs(A).max(axis=1), kind="stable")  # with pivots: errors relative to each row
+        Q, R, pivots = qr(A[heavy_first], mode="economic", pivoting=True, check_finite=False)
+        U, self.s, Vt = np.linalg.svd(R, full_matrices=False)
+        self.basis, self.Vt = np.empty_like(Q), np.empty_like(Vt)
+        self.basis[heavy_first], self.Vt[:, pivots] = Q @ U, Vt
+        self.basis, self.s, self.Vt = self.basis[:, :rank], self.s[:rank], self.Vt[:rank]
 
     # -- the loss and its conjugate -------------------------------------------------------------
     def value(self, r):
@@ -169,6 +175,13 @@ class _Data:
             v, noise = self.miss(u)
             over += np.sum(np.square(np.maximum(np.abs(v) - noise, 0.0)) / (2.0 * self.a))
         return (float(over / self.primal), float(allowed / self.primal)) if self.primal > 0.0 else (0.0, 0.0)
+
+
+def _rank(A):
+    """The number of independent columns of A (n, m), whatever the rows' weights: its own rank rule."""
+    size = np.linalg.norm(A, axis=0)
+    s = np.linalg.svd(np.linalg.qr(A / np.where(size > 0.0, size, 1.0), mode="r"), compute_uv=False)
+    return int(np.count_nonzero(s > 10.0 * A.shape[1] * EPS * s.max(initial=0.0)))
 
 
 def _exactly(b0, mean_y, mean, b):

@@ -5,15 +5,14 @@ The only file that knows about intercept, weights, centring, scaling, dtype and 
     y = (y_raw - y_shift) / y_scale,    Z = [(X - shift) / scale @ T, 1]   (n x m),
 
 with a column of ones if there is an intercept. T is the identity, unless the standardised columns
-are rank deficient or so ill-conditioned that their Gram matrix would lose too much: then it is
-V / sigma from their singular value decomposition, which leaves r = rank orthonormal columns. Either
-way the solvers meet m well-conditioned, linearly independent columns, and with B the p x r matrix
-from the solvers' slopes to the raw coefficients,
+are rank deficient or so ill-conditioned that their Gram matrix would lose too much: then it comes from
+their singular value decomposition and leaves r = rank orthonormal columns. Either way the solvers meet
+m well-conditioned, linearly independent columns, and
 
-    b = y_scale * B phi[:r],   b0 = y_shift + y_scale * (phi[r] + k'phi[:r]) - shift'b.
+    b = y_scale * B phi[:r],   b0 = y_shift + y_scale * phi[r] - shift'b,     B = diag(1 / scale) T.
 
-B contains the projection on the raw row space: b is the least-norm vector with those fitted values, up
-to a constant k'phi where columns are not centred.
+The columns of B lie in the raw row space, so that b is the least-norm vector with its fitted values. As
+scales are powers of two, X B is Z T to the last digit: what holds for phi holds for b.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ class Rows:
     intercept: bool
     rank: int
     B: np.ndarray
-    k: np.ndarray
     basis: np.ndarray | None
     by_block: bool
     gram_all: np.ndarray
@@ -156,8 +154,7 @@ class Rows:
                 lost = np.abs(dual - b[stiff]) <= EPS * scale[stiff] * np.abs(phi).max(initial=0.0)  # no residual sees it
                 b[stiff] = np.where(lost, dual, b[stiff])
             b = b * self.y_scale
-            level = phi[-1] + self.k @ phi[: self.rank] if self.intercept else 0.0
-            b0 = self.y_shift + self.y_scale * level - self.columns.shift @ b if self.intercept else 0.0
+            b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b if self.intercept else 0.0
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(
                 "The coefficients overflow float64: the units of y are too large for those of X. Rescale X or y."
@@ -170,7 +167,7 @@ class Rows:
         if not self.intercept:
             return slopes
         level = (b0 - self.y_shift + self.columns.shift @ b) / self.y_scale
-        return np.append(slopes, level - self.k @ slopes)
+        return np.append(slopes, level)
 
     def with_target(self, y):
         """The same rows with raw target y (n,), centred (with an intercept) and scaled."""
@@ -204,7 +201,7 @@ def _plain_rows(columns, w, intercept) -> Rows:
     """Rows in the standardised columns themselves, before any factorisation."""
     p = columns.n_cols
     return Rows(
-        columns=columns, w=w, intercept=intercept, rank=p, B=np.zeros((0, p)), k=np.zeros(p), basis=None,
+        columns=columns, w=w, intercept=intercept, rank=p, B=np.zeros((0, p)), basis=None,
         by_block=False, gram_all=np.zeros((0, 0)), factor=linalg.factor(np.zeros((0, 0))),
         orthogonal=False, y=np.zeros(0), y_shift=0.0, y_scale=1.0,
     )  # fmt: skip
@@ -223,24 +220,20 @@ def _orthogonal(plain: Rows) -> Rows:
     varying = (inverse_scale != 0.0) & (size > 0.0)
     size = size[varying]
     S = linalg.spectrum(R[:, varying] / size, full=False)
-    T, B = np.zeros((2, len(inverse_scale), S.rank))
-    T[varying] = S.V / S.sigma / size[:, None]
-    B[varying] = T[varying] * inverse_scale[varying, None]
-    if 0 < S.rank < np.count_nonzero(varying):
-        B[varying] = _least_norm(S, inverse_scale[varying] / size)
+    T = np.zeros((len(inverse_scale), S.rank))
+    if S.rank == np.count_nonzero(varying):
+        T[varying] = S.V / S.sigma / size[:, None]
+    elif S.rank:
+        T[varying] = _least_norm(S, inverse_scale[varying] / size) / inverse_scale[varying, None]
     rows = replace(plain, rank=S.rank, basis=T, orthogonal=True)
     if S.rank:
         _, sigma, Vt = np.linalg.svd(_slopes(rows, plain.w / plain.w.sum()))
-        T, B = T @ (Vt.T / sigma), B @ (Vt.T / sigma)
-        turn = np.linalg.svd(B, full_matrices=False)[2].T  # of all such bases that with a diagonal penalty
-        T, B = T @ turn, B @ turn
-    k = np.zeros(S.rank)
-    if plain.intercept:
-        means = plain.columns.tdot(plain.w / plain.w.sum())[varying]
-        k = means @ (T[varying] - B[varying] / inverse_scale[varying, None])
+        T = T @ (Vt.T / sigma)
+        # Of all such bases the one in which the penalty is diagonal.
+        T = T @ np.linalg.svd(inverse_scale[:, None] * T, full_matrices=False)[2].T
     # Z T first: where T'(Z'WZ)T would cancel, and where the p x p Gram matrix would cost more.
     by_block = np.abs(T).max(initial=0.0) > 1e5 or 2 * S.rank < len(inverse_scale)
-    return replace(rows, B=B, k=k, basis=T, by_block=bool(by_block))
+    return replace(rows, B=inverse_scale[:, None] * T, basis=T, by_block=bool(by_block))
 
 
 def _slopes(rows, q):

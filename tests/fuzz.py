@@ -163,21 +163,20 @@ def _worse_than_scipy(model, X, y, w, parameters, proof):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = LinearRegressor(**other).fit((X - shift) / size, y / unit, sample_weight=w)
-    factor = unit if parameters["loss"] == "mae" else np.float64(unit) ** 2
-    lower = theirs.objective_ * factor
-    allowed = 1e-9 + proof.rounding + 1e-13 * _rounding_scale(X, y, model) / max(abs(proof.objective), 1e-300)
-    if proof.objective > lower * (1 + allowed) and proof.objective - lower > allowed * proof.objective:
+    theirs.coef_ = theirs.coef_ / size * unit
+    if parameters["fit_intercept"]:
+        theirs.intercept_ = theirs.intercept_ * unit - shift @ theirs.coef_
+    theirs.set_params(**parameters)
+    lower = certify(theirs, X, y, w).objective
+    if proof.objective * (1 - 1e-9 - proof.rounding) > lower and proof.objective - lower > _rounding(X, y, model):
         return f"objective {proof.objective!r}, SciPy {lower!r}"
     return ""
 
 
-def _rounding_scale(X, y, model):
-    """The objective of residuals that are as large as the terms they are made of."""
-    size = np.abs(y).mean() + (np.abs(X) @ np.abs(model.coef_)).mean() + abs(model.intercept_)
-    with np.errstate(over="ignore"):
-        return {"mae": size, "mse": size * size, "huber": min(size, model.delta) * size}[model.loss] * (
-            1.0 if model.loss == "mae" else 1e-13
-        )
+def _rounding(X, y, model):
+    """The objective of residuals that are nothing but rounding of the terms they are made of."""
+    r = 1e-15 * (np.abs(y).mean() + (np.abs(X) @ np.abs(model.coef_)).mean() + abs(model.intercept_))
+    return {"mae": r, "mse": r * r, "huber": min(r, model.delta) * r}[model.loss]
 
 
 class _Slow(Exception):
