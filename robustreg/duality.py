@@ -37,14 +37,16 @@ def rounding_of_dual(problem: Problem, phi, r, u) -> np.ndarray:
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     """(P, (P - D) / P) at phi (m,) with dual candidate u (n,), P divided by the sum of weights.
 
-    From each term of P - D is taken what rounding of its residual alone can cause, so that an exact fit,
-    where P itself is nothing but rounding, has the gap 0. If Z'Wu cannot be made G phi to rounding, the
+    From each term of P - D is taken what rounding of its residual alone can cause; an exact fit, where P
+    itself is nothing but rounding, has the gap 0. If Z'Wu cannot be made G phi to rounding, the
     only feasible point known is u = 0: then D = 0, and the gap is 1.
     """
     rows, loss = problem.rows, problem.loss
     W, noise = rows.w.sum(), rounding(problem, phi)
     r = rows.residual(phi)
     primal = problem.value(r, phi) / W
+    if np.abs(r).max() <= noise.max() and primal * W <= rows.w @ loss.value(noise):  # an exact fit
+        return float(primal), 0.0
     for steps in range(5):
         missing = -problem.descent(u, phi)
         if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, r, u)):

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import linalg
 from .problem import Problem
+from .solution import Solution
 
 LARGEST = 2**20  # entries of X up to which this costs little beside the fit
 EPS = np.finfo(np.float64).eps
@@ -61,17 +62,26 @@ class ExactMatrix:
         return [products[i][size - i] for size in range(5) for i in range(3) if 0 <= size - i < 3]
 
 
-def refine(A: ExactMatrix, y, problem: Problem, phi):
-    """(b, b0): the least squares solution near phi (m,), each coefficient correct to its last digits.
+def refine(A: ExactMatrix, y, problem: Problem, solution: Solution):
+    """(b, b0), each coefficient correct to its last digits, if the solution tells the pieces of the loss.
 
-    ``y`` (n,) is the target in the units of the data, ``problem`` the one that phi solves.
+    On the rows Q the loss is quadratic, on the others linear with slope u:
+
+        A_Q'W_Q (y - A b)_Q + (A'Wu of the others) = penalty,
+
+    or, for the absolute loss, Q are the rows with residual 0. ``y`` (n,) is the target in the units of the
+    data. None if Q does not determine b.
     """
     rows, r = problem.rows, problem.rows.rank
     p, scale = rows.columns.n_cols, rows.y_scale
+    phi, (q, outer) = solution.phi, _pieces(problem, solution)
+    G = rows.gram_all if np.array_equal(q, rows.w) else rows.gram(q)
+    factor = linalg.factor(G + problem.quadratic.G)
+    if not factor.sound:
+        return None
     up = A.exponent[:p]
     B, shift = np.ldexp(rows.B, up[:, None]), np.ldexp(rows.columns.shift, -up)
     inverse_scale = np.ldexp(rows.columns.inverse_scale, up)
-    factor = linalg.factor(rows.gram_all + problem.quadratic.G)
 
     def raw(step):  # coefficients of the columns of A from those of Z
         b = B @ step[:r]
@@ -85,7 +95,7 @@ def refine(A: ExactMatrix, y, problem: Problem, phi):
     contraction = p * EPS / factor.rcond if rows.basis is None else 1.0
     for _ in range(ROUNDS):
         residual = _sum([y / scale, *(-term for term in A.dot(b))])
-        g = _sum(A.tdot(_sum([*_product(rows.w, residual[0]), rows.w * residual[1]])))
+        g = _sum(A.tdot(_sum([*_product(q, residual[0]), outer, q * residual[1]])))
         slopes = g[0][:p], g[1][:p]
         if rows.intercept:  # Z'Wr = (A'Wr - shift * 1'Wr) / scale of the columns
             slopes = _sum([*slopes, *(-term for term in _product(shift, g[0][-1])), -shift * g[1][-1]])
@@ -104,6 +114,15 @@ def refine(A: ExactMatrix, y, problem: Problem, phi):
     with np.errstate(over="ignore"):
         b = np.ldexp(b[0], -A.exponent) * scale
     return (b[:-1], float(b[-1])) if rows.intercept else (b, 0.0)
+
+
+def _pieces(problem, solution):
+    """(q, outer), (n,) each: weights of the rows Q, 0 elsewhere, and the slopes w u of the other rows."""
+    loss, w, u = problem.loss, problem.rows.w, solution.u
+    if not loss.knot:
+        return 1.0 * (np.abs(u) < 1.0 - 1e-9), np.zeros(len(u))
+    Q = loss.curved(solution.r)
+    return w * Q, np.where(Q, 0.0, w * loss.slope(solution.r))
 
 
 def _split(a, bits):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from .duality import rounding, rounding_of_dual
 from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
 from .problem import ridge_problem
+from .proof import judge
 from .rows import Rows, make_rows
-from .solution import Options, Status
+from .solution import Options, Solution, Status
 from .solvers import solve
 
 # In units of the largest abs(y): a smaller knot is lost in the rounding of a residual, a larger one is
@@ -54,48 +55,66 @@ class Fit:
     statuses: frozenset[Status]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """One column of Y: its problem in the units of ``rows``, and how it was solved.
+
+    The objective times ``unit`` is the objective in the units of the data.
+    """
+
+    rows: Rows
+    loss: Loss
+    alpha: float
+    unit: float
+    solution: Solution
+
+    @property
+    def problem(self):
+        return ridge_problem(self.rows, self.loss, self.alpha)
+
+
 def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     """Fit X (n, p; dense or CSR) to each column of Y (n, k) with weights w (n,) >= 0.
 
     ``start`` is None or (coef (k, p), intercept (k,)) to start from.
     """
     present = w > 0.0
-    if present.all():
-        rows = make_rows(X, w, spec.fit_intercept)
-    else:  # a row of weight zero is absent from everything, the rank included
-        rows = make_rows(X[present], w[present], spec.fit_intercept)
-    targets = []
+    if not present.all():  # a row of weight zero is absent from everything, the rank included
+        return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present, spec)
+    rows, targets = make_rows(X, w, spec.fit_intercept), []
     for k, y in enumerate(Y.T):
-        rows = rows.with_target(y[present])
+        rows = rows.with_target(y)
         guess = None if start is None else rows.from_raw(start[0][k], start[1][k])
-        options = Options(spec.max_iter, spec.verbose, guess)
         loss, alpha, unit = _in_units_of(rows, spec)
-        targets.append((rows, loss, alpha, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
-    raw = [_raw(rows, loss, alpha, solution) for rows, loss, alpha, _, solution in targets]
-    if spec.loss == "mse" and spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST:
-        raw = _refined(X, Y, present, targets, raw, spec)
-    solutions = [solution for *_, solution in targets]
+        options = Options(spec.max_iter, spec.verbose, guess)
+        targets.append(_Target(rows, loss, alpha, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
+    raw = [_raw(target) for target in targets]
+    solutions = [target.solution for target in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = [solution.objective and solution.objective * unit for *_, unit, solution in targets]
+        objective = np.array([t.solution.objective and t.solution.objective * t.unit for t in targets])
+    gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
+    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.orthogonal or spec.loss == "mse"):
+        dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
+        A = ExactMatrix(dense, spec.fit_intercept)
+        raw = [_refined(A, y, target, plain) for y, target, plain in zip(Y.T, targets, raw, strict=True)]
+        if rows.orthogonal:  # float64 is near its limits: the independent proof has the last word
+            judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
+            gap = np.maximum(gap, [judgement.gap for judgement in judgements])
+            objective = np.array([judgement.objective for judgement in judgements])
+            if np.any(gap > spec.tol) and statuses <= {Status.EXACT, Status.NOT_CANONICAL}:
+                statuses = {Status.ROUNDING}
     return Fit(
         coef=np.array([b for b, _ in raw]),
         intercept=np.array([b0 for _, b0 in raw]),
-        objective=np.array(objective),
-        gap=np.array([s.gap for s in solutions]),
-        outliers=_outliers(X, Y, present, targets, raw, spec) if spec.loss == "huber" else None,
-        unique=all(s.unique for s in solutions)
-        and (rows.rank == X.shape[1] or bool(spec.alpha)),
+        objective=objective,
+        gap=gap,
+        outliers=_outliers(targets) if spec.loss == "huber" else None,
+        unique=all(s.unique for s in solutions) and (rows.rank == X.shape[1] or bool(spec.alpha)),
         rank=rows.rank,
         n_iter=max(s.work.n_iter for s in solutions),
         orthogonal=rows.orthogonal,
-        statuses=frozenset(s.status for s in solutions),
-    )  # fmt: skip
-
-
-def _raw(rows: Rows, loss: Loss, alpha: float, solution):
-    """(b, b0) of a solution in the units of the data."""
-    noise = rounding_of_dual(ridge_problem(rows, loss, alpha), solution.phi, solution.r, solution.u)
-    return rows.raw(solution.phi, solution.u, noise, alpha)
+        statuses=frozenset(statuses),
+    )
 
 
 def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
@@ -115,23 +134,36 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
         return Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
 
 
-def _refined(X, Y, present, targets, raw, spec):
-    """The coefficients of small least squares problems, to the last digits that the data determine."""
-    X = X[present] if not present.all() else X
-    A = ExactMatrix(X.toarray() if hasattr(X, "toarray") else X, spec.fit_intercept)
-    refined = []
-    for y, (rows, loss, alpha, _, solution), plain in zip(Y.T, targets, raw, strict=True):
-        problem = ridge_problem(rows, loss, alpha)
-        exact = len(solution.phi) and rows.y.any() and not (alpha and rows.orthogonal)
-        refined.append(refine(A, y[present], problem, solution.phi) if exact else plain)
-    return refined
+def _raw(target: _Target):
+    """(b, b0) of a solution in the units of the data."""
+    problem, solution = target.problem, target.solution
+    noise = rounding_of_dual(problem, solution.phi, solution.r, solution.u)
+    return target.rows.raw(solution.phi, solution.u, noise, target.alpha)
 
 
-def _outliers(X, Y, present, targets, raw, spec):
+def _refined(A: ExactMatrix, y, target: _Target, raw):
+    """(b, b0) to the last digits that the data determine, or as they are if the penalty decides them."""
+    if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
+        return raw
+    return refine(A, y, target.problem, target.solution) or raw
+
+
+def _judged(X, y, w, b, b0, spec: Specification):
+    return judge(X, y, w, b, b0, loss=spec.loss, delta=spec.delta, alpha=spec.alpha, intercept=spec.fit_intercept,
+                 search=False)  # fmt: skip
+
+
+def _outliers(targets):
     """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
-    out = np.zeros(Y.shape, dtype=bool)
-    for k, ((rows, loss, _, _, solution), (b, b0)) in enumerate(zip(targets, raw, strict=True)):
-        problem = ridge_problem(rows, loss, 0.0)
-        out[present, k] = np.abs(solution.r) - loss.knot > rounding(problem, solution.phi)
-        out[~present, k] = np.abs(Y[~present, k] - X[~present] @ b - b0) > spec.delta
-    return out
+    return np.column_stack([
+        np.abs(t.solution.r) - t.loss.knot > rounding(t.problem, t.solution.phi) for t in targets
+    ])  # fmt: skip
+
+
+def _with_absent_rows(fitted: Fit, X, Y, present, spec: Specification) -> Fit:
+    """The same fit, with outliers for the rows of weight zero, too."""
+    if fitted.outliers is None:
+        return fitted
+    outliers = np.abs(Y - X @ fitted.coef.T - fitted.intercept) > spec.delta
+    outliers[present] = fitted.outliers
+    return replace(fitted, outliers=outliers)

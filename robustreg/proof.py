@@ -41,10 +41,11 @@ class Judgement(NamedTuple):
     unique: bool | None
 
 
-def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept) -> Judgement:
+def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judgement:
     """Judge coefficients b (p,), b0 for data X (n, p), y, w > 0 (n,), all finite.
 
-    The dtype of b says in which precision its last place is counted.
+    The dtype of b says in which precision its last place is counted. ``search`` makes the bound tight where
+    b is not optimal.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         data = _Data(X, y, w, b, b0, loss, delta, alpha, intercept)
@@ -53,7 +54,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept) -> Judgement:
         u = _dual(data, data.r, np.abs(data.r) < (data.knot or 4.0 * data.e))
         stationarity = data.stationarity(data.slope(data.r) if data.knot else u)
         gap, rounding, u = data.best(u)
-        if gap > OPTIMAL:
+        if gap > OPTIMAL and search:
             for other in _better_duals(data):
                 gap, rounding, u = min((gap, rounding, u), data.best(other), key=lambda bound: bound[0])
         unique = _unique(data, u) if gap <= OPTIMAL else None
@@ -169,7 +170,7 @@ class _Data:
         """(relative gap beyond rounding, relative gap that rounding explains) of a feasible u."""
         over, allowed = self.excess(u)
         over, allowed = self.w @ over, self.w @ allowed
-        if self.primal <= self.w @ self.value(self.e):  # an exact fit: nothing but rounding is left
+        if np.abs(self.r).max() <= self.e.max() and self.primal <= self.w @ self.value(self.e):  # an exact fit
             over, allowed = 0.0, over + allowed
         if self.a.any():
             v, noise = self.miss(u)

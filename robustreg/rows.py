@@ -141,18 +141,19 @@ class Rows:
     def raw(self, phi, u, noise, alpha):
         """(b, b0) in the units of the data, for the dual u (n,), known up to ``noise``, of phi under alpha.
 
-        Raises ValueError if they overflow. At a minimiser W alpha b = X'Wu. Where the penalty is stiffer
-        than the data this is the better way to a coefficient, which B phi may lose among larger terms.
+        Raises ValueError if they overflow. At a minimiser W alpha b = X'Wu. Where the penalty is stiff this
+        is the better way to a small coefficient, which B phi may lose among larger terms.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             b, scale = self.B @ phi[: self.rank], self.columns.inverse_scale
             if alpha and self.basis is not None:
-                v, W = self.columns.tdot(self.w * u), self.w.sum()
-                known = np.sqrt(W * (self.w @ np.square(noise))) <= 1e-9 * np.abs(v)
-                stiff = np.flatnonzero(known & (alpha * np.square(scale) >= 1.0))
-                dual = v[stiff] / scale[stiff] / (alpha * W)
-                lost = np.abs(dual - b[stiff]) <= EPS * scale[stiff] * np.abs(phi).max(initial=0.0)  # no residual sees it
-                b[stiff] = np.where(lost, dual, b[stiff])
+                W = self.w.sum()
+                per_b = 1.0 / (np.where(scale > 0.0, scale, 1.0) * alpha * W)
+                dual = self.columns.tdot(self.w * u) * per_b
+                dual_error = np.sqrt(W * (self.w @ np.square(noise))) * per_b
+                unseen = 8.0 * EPS * scale  # changes that no residual sees, for y of size 1
+                better = (dual_error <= np.minimum(unseen, 1e-9 * np.abs(dual))) & (np.abs(dual - b) <= unseen)
+                b = np.where(better, dual, b)
             b = b * self.y_scale
             b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b if self.intercept else 0.0
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):

@@ -12,9 +12,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # but for the solvers' order below.
 FLOORS = [
     ["__init__"],
+    ["certificate"],
     ["linear_regressor"],
     ["fitting", "parameters"],
-    ["solvers", "extended"],
+    ["solvers", "extended", "proof"],
     ["solvers.reference", "solvers.canonical", "solvers.huber", "solvers.mae"],
     ["solvers.mse", "solvers.newton", "solvers.crossover"],
     ["solvers.interior_point"],
@@ -66,11 +67,12 @@ def test_only_the_door_knows_scikit_learn(path):
         "dataclasses",
         "collections",
         "enum",
+        "fractions",
         "numbers",
         "typing",
         "warnings",
     }
-    allowed = pure | ({"sklearn"} if module_name(path) == "linear_regressor" else set())
+    allowed = pure | ({"sklearn"} if module_name(path) in {"linear_regressor", "certificate"} else set())
     assert outside <= allowed
 
 
@@ -84,6 +86,10 @@ def test_only_columns_asks_how_X_is_stored():
         if module_name(path) not in {"columns", "rows", "solvers.reference"}:
             assert "sparse" not in imports(path)[1] | imports(path)[0]
             assert "issparse" not in path.read_text()
+
+
+def test_the_proof_shares_nothing_with_the_solvers():
+    assert imports(PACKAGE / "proof.py")[0] == set()
 
 
 def test_losses_are_pointwise():

@@ -57,7 +57,7 @@ def _solve_face(problem: Problem, phi, u, F):
     # 2. Along the null space of Z_F the quadratic decides.
     if S.N.shape[1] and not quadratic.flat:
         LN = quadratic.L @ S.N
-        for _ in range(2):
+        for _ in range(3):
             half = np.linalg.lstsq(LN.T, S.N.T @ problem.descent(u, phi), rcond=1e-13)[0]
             phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
     # 3. The dual of F, the smallest in the metric of the weights.
