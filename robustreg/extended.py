@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import linalg
 from .problem import Problem
 from .solution import Solution
 
@@ -75,8 +74,7 @@ def refine(A: ExactMatrix, y, problem: Problem, solution: Solution):
     rows, r = problem.rows, problem.rows.rank
     p, scale = rows.columns.n_cols, rows.y_scale
     phi, (q, outer) = solution.phi, _pieces(problem, solution)
-    G = rows.gram_all if np.array_equal(q, rows.w) else rows.gram(q)
-    factor = linalg.factor(G + problem.quadratic.G)
+    factor = rows.factor if problem.quadratic.flat and np.array_equal(q, rows.w) else problem.factor(q)
     if not factor.sound:
         return None
     up = A.exponent[:p]

@@ -20,18 +20,16 @@ WELL_CONDITIONED = 1e-10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factor:
-    """Cholesky factor of D^-1 G D^-1, D = diag(G)^(1/2), with its reciprocal condition number.
+    """Triangular factor of D^-1 G D^-1, D = diag(G)^(1/2), with its reciprocal condition number.
 
     ``rcond`` is 0 where G is not numerically positive definite; ``solve`` must not be called then.
+    ``sound``: solutions are so accurate that refinement converges fast.
     """
 
     cholesky: np.ndarray
     scale: np.ndarray
     rcond: float
-
-    @property
-    def sound(self) -> bool:
-        return self.rcond >= WELL_CONDITIONED
+    sound: bool
 
     def solve(self, b):
         if not len(self.scale):
@@ -43,17 +41,27 @@ class Factor:
 def factor(G: np.ndarray) -> Factor:
     """Factor the symmetric positive semidefinite m x m matrix G."""
     diagonal = np.diag(G)
-    scale = np.sqrt(diagonal)
     if not len(G):
-        return Factor(G, scale, 1.0)
+        return Factor(G, diagonal, 1.0, True)
     if not np.all(diagonal > 0.0):
-        return Factor(G, scale, 0.0)
+        return Factor(G, diagonal, 0.0, False)
+    scale = np.sqrt(diagonal)
     C = G / scale[:, None] / scale
     cholesky, info = lapack.dpotrf(C, clean=True)
     if info != 0:
-        return Factor(C, scale, 0.0)
+        return Factor(C, scale, 0.0, False)
     rcond, _ = lapack.dpocon(cholesky, np.abs(C).sum(axis=0).max())
-    return Factor(cholesky, scale, float(rcond))
+    return Factor(cholesky, scale, float(rcond), rcond >= WELL_CONDITIONED)
+
+
+def factor_of_root(R: np.ndarray) -> Factor:
+    """Factor R'R from R (k, m) itself, in which its condition is not squared."""
+    R = np.linalg.qr(R, mode="r")
+    scale = np.linalg.norm(R, axis=0)
+    if len(R) < R.shape[1] or not np.all(scale > 0.0):
+        return Factor(R, scale, 0.0, False)
+    rcond, _ = lapack.dtrcon(R / scale)
+    return Factor(R / scale, scale, float(rcond) ** 2, rcond >= WELL_CONDITIONED)
 
 
 def factor_shifted(G: np.ndarray, reference: np.ndarray) -> tuple[Factor, bool]:

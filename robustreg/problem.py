@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import linalg
 from .losses import Loss
 from .rows import Rows
 
@@ -59,6 +60,15 @@ class Problem:
     def descent(self, u, phi):
         """Z'Wu - G phi + h: minus the gradient of f when u = l'(r); zero for an optimal pair."""
         return self.rows.adjoint(self.rows.w * u) - self.quadratic.gradient(phi)
+
+
+    def factor(self, q) -> linalg.Factor:
+        """Factor of Z'diag(q)Z + G; by reflections of the rows where the Gram matrix would lose too much."""
+        factor = linalg.factor(self.rows.gram(q) + self.quadratic.G)
+        if factor.sound:
+            return factor
+        root = linalg.factor_of_root(np.vstack([self.rows.triangle(q), self.quadratic.L]))
+        return root if root.rcond else factor
 
 
 def ridge_problem(rows: Rows, loss: Loss, alpha: float) -> Problem:

@@ -49,8 +49,7 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     S = np.abs(pair.u) < loss.bound * (1.0 - AT_BOUND)
     if loss.knot:  # a row within rounding of the knot
         S &= loss.bound - np.abs(pair.u) > noise
-    wS = rows.w * S
-    if linalg.factor(rows.gram(wS) + problem.quadratic.G).sound:
+    if problem.factor(1.0 * S).sound:
         return Choice(phi, True)
     # N spans the directions that keep the residuals in S (and the penalty); slopes, those of them
     # along which the norm is to be minimised.

@@ -61,9 +61,9 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
         yield point
         # 1. Barrier weights and the normal matrix.
         q = 1.0 / (vp / xu + vm / xl)
-        M = rows.gram(q) + quadratic.G
-        factor = linalg.factor(M)
+        factor = problem.factor(q)
         if factor.rcond == 0.0:
+            M = rows.gram(q) + quadratic.G
             factor, _ = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
         rp = quadratic.gradient(phi) - rows.adjoint(a)
         rd = r - vp + vm

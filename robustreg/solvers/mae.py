@@ -24,7 +24,7 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
     w = problem.rows.w
-    scale = (w @ np.maximum(np.abs(r), 1e-3 * np.abs(problem.rows.y))) / w.sum()
+    scale = (w @ np.maximum(np.abs(r), 64.0 * rounding(problem, phi))) / w.sum()
     best, best_gap, point, lowest, progress = None, np.inf, None, np.inf, 0
     for point in central_path(problem, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")

@@ -40,8 +40,10 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) ->
         work.n_iter += 1
         zone = loss.curved(r)
         # 1. The Newton step.
-        H = rows.gram(rows.w * zone) + problem.quadratic.G
-        factor, sound = linalg.factor_shifted(H, rows.gram_all)
+        factor = problem.factor(rows.w * zone)
+        sound = factor.sound
+        if not sound:
+            factor, _ = linalg.factor_shifted(rows.gram(rows.w * zone) + problem.quadratic.G, rows.gram_all)
         descent = problem.descent(loss.slope(r), phi)
         step = factor.solve(descent)
         decrement = step @ descent
