@@ -2,7 +2,7 @@
 
 At a minimiser of sum w abs(r) + phi'G phi / 2 - h'phi the rows fall into F, which the fit goes
 through (r = 0, abs(u) <= 1), and the others, where u = sign(r). Near the end of the central path the
-two are told apart by which of abs(r) and 1 - abs(u) is the smaller. Given F,
+two are told apart by the ratio of abs(r) to 1 - abs(u). Given F,
 
     Z_F phi = y_F                                   interpolation
     N'(G phi - h) = N'Z'W u                         where N spans the null space of Z_F, if G is there
@@ -19,6 +19,8 @@ right is not argued but checked: the caller computes the duality gap.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from .. import linalg
@@ -30,11 +32,23 @@ from .interior_point import Point
 ROUNDS = 8  # corrections of F; more than 2 are rarely needed
 
 
-def crossover(problem: Problem, point: Point, scale: float) -> Pair:
-    """The pair at the end of the path near ``point``; ``scale`` is a typical residual."""
+def guesses(point: Point, w, scale: float) -> Iterator[np.ndarray]:
+    """Sets F that the point suggests, (n,) bool; ``scale`` is a typical residual.
+
+    On the central path abs(r) and 1 - abs(u) have a common product. Their ratio is beyond a typical
+    residual in one case, or else the two kinds lie on both sides of the widest gap between ratios.
+    """
+    ratio = np.maximum(point.vp, point.vm) / np.maximum(np.minimum(point.xu, point.xl) / w, np.finfo(float).tiny)
+    yield ratio < scale
+    ordered = np.sort(np.log(ratio + np.finfo(float).tiny))
+    if len(ordered) > 1:
+        yield ratio <= np.exp(ordered[np.argmax(np.diff(ordered))]) * (1.0 + 1e-9)
+
+
+def crossover(problem: Problem, point: Point, F) -> Pair:
+    """The pair at the end of the path near ``point`` for a first guess F (n,)."""
     u = point.a / problem.rows.w
-    F = np.maximum(point.vp, point.vm) < (1.0 - np.abs(u)) * scale
-    sign = np.sign(u)
+    sign = np.where(point.vp > point.vm, 1.0, -1.0)
     phi = point.phi
     for _ in range(ROUNDS):
         phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)

@@ -7,14 +7,14 @@ import numpy as np
 from ..duality import relative_gap, rounding
 from ..problem import Problem
 from ..solution import Options, Pair, Work
-from .crossover import crossover
+from .crossover import crossover, guesses
 from .interior_point import central_path
 from .mse import start
 
 TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
 EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
 PATIENCE = 30  # iterations in which the gap has to be halved
-STALLED = 1e-15  # below it an interior point has no digits left to gain
+STALLED = 1e-22  # below it an interior point has no digits left to gain
 
 
 def minimise(problem: Problem, options: Options, work: Work) -> Pair:
@@ -29,11 +29,14 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     for point in central_path(problem, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
-            pair = crossover(problem, point, scale)
-            _, gap = relative_gap(problem, pair.phi, pair.u)
-            if gap < best_gap:
-                best, best_gap = pair, gap
-            if gap <= EXACT or point.gap <= STALLED:
+            for F in guesses(point, w, scale):
+                pair = crossover(problem, point, F)
+                _, gap = relative_gap(problem, pair.phi, pair.u)
+                if gap < best_gap:
+                    best, best_gap = pair, gap
+                if gap <= EXACT:
+                    break
+            if best_gap <= EXACT or point.gap <= STALLED:
                 break
         if point.gap < 0.5 * lowest:
             lowest, progress = point.gap, work.n_iter
