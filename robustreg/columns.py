@@ -7,6 +7,7 @@ with a large offset loses nothing that its data still hold. A column whose mean 
 spread needs no shift; if none does, X is used as it is and the scales go to the other factor, which is
 the same but for the cost.
 
+    peak           the largest abs(X) of each column   (p,)
     dot(beta)      Z beta                        (n,)
     magnitude(b)   abs(Z) b, for b >= 0          (n,)
     tdot(v)        Z'v                           (p,)
@@ -38,7 +39,7 @@ class DenseColumns:
         self.X = X
         self.n_rows, self.n_cols = X.shape
         self.step = max(16, BLOCK // max(1, self.n_cols))
-        self.shift, self.inverse_scale = self._standardise(w / w.sum(), centre, offset)
+        self.shift, self.inverse_scale, self.peak = self._standardise(w / w.sum(), centre, offset)
         varying = self.inverse_scale[self.inverse_scale != 0.0]
         moderate = np.all((varying < MODERATE) & (varying > 1.0 / MODERATE))
         # Scales applied to the other factor; then the blocks are those of X itself.
@@ -76,7 +77,7 @@ class DenseColumns:
         shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
         spread = np.hypot(spread, (mean - shift) / unit)
         inverse = _reciprocal(unit * _power_of_two(np.where(empty, 1.0, spread)))
-        return shift, np.where(empty, 0.0, inverse)
+        return shift, np.where(empty, 0.0, inverse), peak
 
     def _block(self, rows):
         return (np.asarray(self.X[rows], dtype=np.float64) - self.shift) * self.inverse_scale
@@ -139,8 +140,10 @@ class SparseColumns:
         self.shift[self.full] = self.dense.shift
         self.inverse_scale = np.empty(self.n_cols)
         self.inverse_scale[self.full] = self.dense.inverse_scale
+        self.peak = np.empty(self.n_cols)
+        self.peak[self.full] = self.dense.peak
         thin = sparse.csr_array(X[:, self.thin])
-        self.inverse_scale[self.thin] = self._inverse_scale(thin, share)
+        self.inverse_scale[self.thin], self.peak[self.thin] = self._inverse_scale(thin, share)
         self.sparse = sparse.csr_array(thin.multiply(self.inverse_scale[self.thin][None, :]))
 
     @staticmethod
@@ -158,7 +161,7 @@ class SparseColumns:
         )
         spread = np.sqrt(share @ relative)
         inverse = _reciprocal(unit * _power_of_two(np.where(spread == 0.0, 1.0, spread)))
-        return np.where(spread == 0.0, 0.0, inverse)
+        return np.where(spread == 0.0, 0.0, inverse), peak
 
     def blocks(self):
         for start in range(0, self.n_rows, self.step):

@@ -97,8 +97,9 @@ class Spectrum:
         return self.V @ ((self.V.T @ b) / self.sigma**2)
 
 
-def spectrum(R: np.ndarray, *, full: bool = True) -> Spectrum:
-    """The rank rule: singular values of R up to 10 m EPS times the largest count as zero.
+def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
+    """The rank rule: singular values count as zero up to 10 m EPS times the largest, and up to 10 times
+    what changes of ``noise`` (m,) in the columns of R make of them.
 
     R (k, m) is a triangular factor of equilibrated columns, so that the cut has no units. Without
     ``full`` the null space is left out, for which m may be large.
@@ -107,5 +108,7 @@ def spectrum(R: np.ndarray, *, full: bool = True) -> Spectrum:
     if not R.any():
         return Spectrum(np.zeros(0), np.zeros((m, 0)), np.eye(m))
     _, sigma, Vt = np.linalg.svd(R, full_matrices=full)
-    rank = int(np.count_nonzero(sigma > 10.0 * m * EPS * sigma[0]))
-    return Spectrum(sigma[:rank], Vt[:rank].T, Vt[rank:].T)
+    blurred = np.linalg.norm(Vt[: len(sigma)] * noise, axis=1)
+    kept = sigma > 10.0 * np.maximum(m * EPS * sigma[0], blurred)
+    dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
+    return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)

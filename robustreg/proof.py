@@ -99,7 +99,8 @@ class _Data:
         self.intercept, self.Z = intercept, Z
         A = Z / np.where(self.spread > 0.0, self.spread, np.inf)
         A = np.column_stack([A, np.ones(len(A))]) if intercept else A
-        rank = _rank(A)
+        places = EPS * np.abs(X).max(axis=0) / np.where(self.spread > 0.0, self.spread, np.inf)
+        rank = _rank(A, np.append(places, 0.0) if intercept else places)
         self.full_rank = rank == A.shape[1]
         A = self.root[:, None] * A
         heavy_first = np.argsort(-np.abs(A).max(axis=1), kind="stable")  # with pivots: errors relative to each row
@@ -178,11 +179,16 @@ class _Data:
         return (float(over / self.primal), float(allowed / self.primal)) if self.primal > 0.0 else (0.0, 0.0)
 
 
-def _rank(A):
-    """The number of independent columns of A (n, m), whatever the rows' weights: its own rank rule."""
+def _rank(A, places):
+    """The number of columns of A (n, m) that are independent, whatever the rows' weights.
+
+    A direction does not count if ``places`` (m,), a change of each column in its last place, could make it.
+    """
     size = np.linalg.norm(A, axis=0)
-    s = np.linalg.svd(np.linalg.qr(A / np.where(size > 0.0, size, 1.0), mode="r"), compute_uv=False)
-    return int(np.count_nonzero(s > 10.0 * A.shape[1] * EPS * s.max(initial=0.0)))
+    size[size == 0.0] = np.inf
+    _, s, Vt = np.linalg.svd(np.linalg.qr(A / size, mode="r"), full_matrices=False)
+    blurred = np.linalg.norm(Vt * (places * np.sqrt(len(A)) / size), axis=1)
+    return int(np.count_nonzero(s > 10.0 * np.maximum(A.shape[1] * EPS * s.max(initial=0.0), blurred)))
 
 
 def _exactly(b0, mean_y, mean, b):

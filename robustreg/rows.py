@@ -220,7 +220,9 @@ def _orthogonal(plain: Rows) -> Rows:
     size = np.linalg.norm(R, axis=0)
     varying = (inverse_scale != 0.0) & (size > 0.0)
     size = size[varying]
-    S = linalg.spectrum(R[:, varying] / size, full=False)
+    # The last place of the data, relative to the size of a column: below it columns are not told apart.
+    noise = EPS * plain.columns.peak[varying] * inverse_scale[varying] * np.sqrt(plain.n_rows) / size
+    S = linalg.spectrum(R[:, varying] / size, noise, full=False)
     T = np.zeros((len(inverse_scale), S.rank))
     if S.rank == np.count_nonzero(varying):
         T[varying] = S.V / S.sigma / size[:, None]
