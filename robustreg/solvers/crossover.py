@@ -12,9 +12,9 @@ determine phi and u to rounding. Ties need no special care: F may hold more rows
 fewer than would fix phi (the minimiser is then not unique, and phi stays inside its face).
 
 A first guess of F may be wrong where a row is close to both kinds, as under a tiny penalty. Then the
-conditions left out are violated: a row outside F has changed its sign, or one inside has abs(u) > 1.
-Such rows change sides and F is solved again (a primal-dual active set method). Whether the end is
-right is not argued but checked: the caller computes the duality gap.
+conditions left out are violated: a row outside F has changed its sign, or one inside has abs(u) > 1 or
+a residual after all. Such rows change sides and F is solved again (a primal-dual active set method).
+Whether the end is right is not argued but checked: by these conditions, and by the duality gap.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ def guesses(point: Point, w, scale: float) -> Iterator[np.ndarray]:
         yield ratio <= np.exp(ordered[np.argmax(np.diff(ordered))]) * (1.0 + 1e-9)
 
 
-def crossover(problem: Problem, point: Point, F) -> Pair:
-    """The pair at the end of the path near ``point`` for a first guess F (n,)."""
+def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
+    """The pair at the end of the path near ``point`` for a first guess F (n,), and whether F was right."""
     u = point.a / problem.rows.w
     sign = np.where(point.vp > point.vm, 1.0, -1.0)
     phi = point.phi
     for _ in range(ROUNDS):
         phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)
-        r = problem.rows.residual(phi)
-        wrong = np.where(F, np.abs(u) > 1.0 + 1e-12, sign * r < -rounding(problem, phi))
+        r, noise = problem.rows.residual(phi), rounding(problem, phi)
+        outside = np.abs(u) > 1.0 + 1e-12
+        wrong = np.where(F, outside | (np.abs(r) > np.maximum(noise, noise.max() * 1e-3)), sign * r < -noise)
         if not wrong.any():
             break
-        sign = np.where(F, np.sign(u), sign)
+        sign = np.where(F, np.where(outside, np.sign(u), np.sign(r)), sign)
         F = F ^ wrong
-    return Pair(phi, np.clip(u, -1.0, 1.0))
+    return Pair(phi, np.clip(u, -1.0, 1.0)), not wrong.any()
 
 
 def _solve_face(problem: Problem, phi, u, F):

@@ -19,7 +19,7 @@ for the linear program; here in symmetric form, with G, and with relative measur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,36 +50,44 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
 
     ``scale`` is a typical residual.
     """
-    rows, w, quadratic = problem.rows, problem.rows.w, problem.quadratic
+    rows, w = problem.rows, problem.rows.w
     pad, least = 0.1 * scale, 1e-3 * scale * w.sum()
     point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
     while True:
-        phi, a, xu, xl, vp, vm = point.phi, point.a, point.xu, point.xl, point.vp, point.vm
-        r = rows.residual(phi)
-        products = vp @ xu + vm @ xl
-        point.gap = products / max(problem.value(r, phi), least)
+        r = rows.residual(point.phi)
+        point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(problem.value(r, point.phi), least)
         yield point
-        # 1. Barrier weights and the normal matrix.
-        q = 1.0 / (vp / xu + vm / xl)
-        factor = problem.factor(q)
-        if factor.rcond == 0.0:
-            M = rows.gram(q) + quadratic.G
-            factor, _ = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
-        rp = quadratic.gradient(phi) - rows.adjoint(a)
-        rd = r - vp + vm
-
-        # 2. Predictor.
-        step = _direction(rows, factor, point, q, rp, rd, -vp * xu, -vm * xl)
-        end = _move(point, step)
-        left = end.vp @ end.xu + end.vm @ end.xl
-        mu = (left / products) ** 3 * products / (2 * len(a))
-        # 3. Corrector, with the same factor.
-        cu, cl = mu - vp * xu + step.a * step.vp, mu - vm * xl - step.a * step.vm
-        step = _direction(rows, factor, point, q, rp, rd, cu, cl)
-        # 4. Step; a quadratic term couples the primal and the dual one.
-        last, point = point, _move(point, step, together=not quadratic.flat)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it ends where numbers do
+            last, point = point, _step(problem, point, r)
         if not np.all(np.isfinite(point.phi)) or np.array_equal(last.a, point.a):
             return
+
+
+def _step(problem: Problem, point: Point, r) -> Point:
+    """One predictor and corrector from a point with residuals r."""
+    rows, quadratic = problem.rows, problem.quadratic
+    phi, a, xu, xl, vp, vm = point.phi, point.a, point.xu, point.xl, point.vp, point.vm
+    products = vp @ xu + vm @ xl
+    # 1. Barrier weights and the normal matrix.
+    q = 1.0 / (vp / xu + vm / xl)
+    if not np.all(np.isfinite(q)):
+        return replace(point, phi=np.full_like(phi, np.nan))
+    factor = problem.factor(q)
+    if factor.rcond == 0.0:
+        M = rows.gram(q) + quadratic.G
+        factor, _ = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
+    rp = quadratic.gradient(phi) - rows.adjoint(a)
+    rd = r - vp + vm
+    # 2. Predictor.
+    step = _direction(rows, factor, point, q, rp, rd, -vp * xu, -vm * xl)
+    end = _move(point, step)
+    left = end.vp @ end.xu + end.vm @ end.xl
+    mu = (left / products) ** 3 * products / (2 * len(a))
+    # 3. Corrector, with the same factor.
+    cu, cl = mu - vp * xu + step.a * step.vp, mu - vm * xl - step.a * step.vm
+    step = _direction(rows, factor, point, q, rp, rd, cu, cl)
+    # 4. Step; a quadratic term couples the primal and the dual one.
+    return _move(point, step, together=not quadratic.flat)
 
 
 def _direction(rows, factor, point: Point, q, rp, rd, cu, cl) -> Point:

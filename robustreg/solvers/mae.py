@@ -30,13 +30,14 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
             for F in guesses(point, w, scale):
-                pair = crossover(problem, point, F)
+                pair, right = crossover(problem, point, F)
                 _, gap = relative_gap(problem, pair.phi, pair.u)
-                if gap < best_gap:
+                done = right and gap <= EXACT
+                if done or gap < best_gap:
                     best, best_gap = pair, gap
-                if gap <= EXACT:
+                if done:
                     break
-            if best_gap <= EXACT or point.gap <= STALLED:
+            if done or point.gap <= STALLED:
                 break
         if point.gap < 0.5 * lowest:
             lowest, progress = point.gap, work.n_iter
