@@ -54,6 +54,7 @@ def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
         phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)
         r, noise = problem.rows.residual(phi), rounding(problem, phi)
         outside = np.abs(u) > 1.0 + 1e-12
+        # A row whose own terms vanish inherits some of the others' rounding.
         wrong = np.where(F, outside | (np.abs(r) > np.maximum(noise, noise.max() * 1e-3)), sign * r < -noise)
         if not wrong.any():
             break

@@ -79,22 +79,28 @@ def _step(problem: Problem, point: Point, r) -> Point:
     rp = quadratic.gradient(phi) - rows.adjoint(a)
     rd = r - vp + vm
     # 2. Predictor.
-    step = _direction(rows, factor, point, q, rp, rd, -vp * xu, -vm * xl)
+    step = _direction(problem, factor, point, q, rp, rd, -vp * xu, -vm * xl)
     end = _move(point, step)
     left = end.vp @ end.xu + end.vm @ end.xl
     mu = (left / products) ** 3 * products / (2 * len(a))
     # 3. Corrector, with the same factor.
     cu, cl = mu - vp * xu + step.a * step.vp, mu - vm * xl - step.a * step.vm
-    step = _direction(rows, factor, point, q, rp, rd, cu, cl)
+    step = _direction(problem, factor, point, q, rp, rd, cu, cl)
     # 4. Step; a quadratic term couples the primal and the dual one.
     return _move(point, step, together=not quadratic.flat)
 
 
-def _direction(rows, factor, point: Point, q, rp, rd, cu, cl) -> Point:
+def _direction(problem, factor, point: Point, q, rp, rd, cu, cl) -> Point:
     """The Newton direction for right-hand sides cu, cl, as differences of a Point."""
+    rows = problem.rows
     t = rd - cu / point.xu + cl / point.xl
-    dphi = factor.solve(rows.adjoint(q * t) - rp)
-    da = q * (t - rows.fitted(dphi))
+    right = rows.adjoint(q * t) - rp
+    dphi = factor.solve(right)
+    fitted = rows.fitted(dphi)
+    if not factor.sound:  # one step of refinement
+        dphi = dphi + factor.solve(right - rows.adjoint(q * fitted) - problem.quadratic.G @ dphi)
+        fitted = rows.fitted(dphi)
+    da = q * (t - fitted)
     dvp, dvm = (cu + point.vp * da) / point.xu, (cl - point.vm * da) / point.xl
     return Point(dphi, da, -da, da, dvp, dvm)
 
