@@ -93,11 +93,11 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
         objective = np.array([t.solution.objective and t.solution.objective * t.unit for t in targets])
     gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
-    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.orthogonal or spec.loss == "mse"):
+    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.delicate or spec.loss == "mse"):
         dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         A = ExactMatrix(dense, spec.fit_intercept)
         raw = [_refined(A, y, target, plain) for y, target, plain in zip(Y.T, targets, raw, strict=True)]
-        if rows.orthogonal:  # float64 is near its limits: the independent proof has the last word
+        if rows.delicate:  # the independent proof has the last word
             judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
             objective = np.array([judgement.objective for judgement in judgements])

@@ -62,6 +62,16 @@ class Rows:
         """m: rank, plus one for the intercept."""
         return self.rank + self.intercept
 
+    @property
+    def delicate(self) -> bool:
+        """Whether float64 is near its limits: nearly dependent columns, or units or weights decades apart."""
+        scale = self.B[self.B != 0.0]
+        return self.orthogonal and bool(
+            np.abs(self.basis).max(initial=0.0) > 1e3
+            or np.abs(scale).max(initial=0.0) > 1e8 * np.abs(scale).min(initial=np.inf)
+            or self.w.max() > 1e6 * self.w.min()
+        )
+
     # -- passes -------------------------------------------------------------------------------
     def fitted(self, phi):
         """Z phi, (n,)."""
