@@ -64,4 +64,5 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
 def _rounding_of_descent(problem: Problem, phi, r, u):
     """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
     L = problem.quadratic.L
-    return problem.rows.adjoint_bound(rounding_of_dual(problem, phi, r, u)) + 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))
+    penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))
+    return problem.rows.adjoint_bound(rounding_of_dual(problem, phi, r, u)) + penalty

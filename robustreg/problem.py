@@ -61,7 +61,6 @@ class Problem:
         """Z'Wu - G phi + h: minus the gradient of f when u = l'(r); zero for an optimal pair."""
         return self.rows.adjoint(self.rows.w * u) - self.quadratic.gradient(phi)
 
-
     def factor(self, q) -> linalg.Factor:
         """Factor of Z'diag(q)Z + G; by reflections of the rows where the Gram matrix would lose too much."""
         factor = linalg.factor(self.rows.gram(q) + self.quadratic.G)

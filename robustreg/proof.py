@@ -51,7 +51,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judg
         data = _Data(X, y, w, b, b0, loss, delta, alpha, intercept)
         if not np.isfinite(data.primal):
             return Judgement(np.inf, -np.inf, 1.0, 0.0, 1.0, None)
-        u = _dual(data, data.r, np.abs(data.r) < (data.knot or 4.0 * data.e))
+        u = _dual(data, data.r, data.b, np.abs(data.r) < (data.knot or 4.0 * data.e))
         stationarity = data.stationarity(data.slope(data.r) if data.knot else u)
         gap, rounding, u = data.best(u)
         if gap > OPTIMAL and search:
@@ -122,18 +122,15 @@ class _Data:
         """(l(r) + l*(u) - u r, what rounding of r can cause of it), (n,) each."""
         r, e, size = self.r, self.e, np.abs(self.r)
         terms = np.maximum(self.value(r) + (0.5 * np.square(u) if self.knot else 0.0) - u * r, 0.0)
-        if self.knot:
-            allowed = np.where(size <= self.knot + e, np.minimum(0.5 * e, 2.0 * self.knot) * e, 0.0)
-        else:
-            allowed = np.where(size <= e, 2.0 * size, 0.0)
+        most = np.minimum(0.5 * e, 2.0 * self.knot) * e if self.knot else 2.0 * size
+        allowed = np.where(size <= self.knot + e, most, 0.0)
         return np.maximum(terms - allowed, 0.0), np.minimum(terms, allowed)
 
     # -- the dual -------------------------------------------------------------------------------
-    @property
-    def target(self):
+    def target(self, b):
         """basis'(sqrt(w) u) for v = a b; 0 without a penalty."""
         t = np.zeros(self.Vt.shape[1])
-        np.divide(self.a * self.b, self.spread, out=t[: len(self.a)], where=self.spread > 0.0)
+        np.divide(self.a * b, self.spread, out=t[: len(self.a)], where=self.spread > 0.0)
         return (self.Vt @ t) / self.s
 
     def miss(self, u):
@@ -148,14 +145,15 @@ class _Data:
         level = self.w @ u if self.intercept else 0.0
         slopes = np.sqrt(self.w @ np.square(u)) if self.knot else 1.0
         noise_level = np.sqrt(self.w @ np.square(self.e)) if self.knot else 0.0
-        over = np.append((np.abs(v) - noise)[self.spread > 0.0] / self.spread[self.spread > 0.0], abs(level) - noise_level)
+        varies = self.spread > 0.0
+        over = np.append((np.abs(v) - noise)[varies] / self.spread[varies], abs(level) - noise_level)
         return float(max(0.0, over.max() / slopes - 16.0 * EPS)) if slopes > 0.0 else 0.0
 
     def best(self, u):
         """(gap, rounding, u) of the better of the feasible points made from u (n,)."""
-        points = [u]
+        points, target = [u], self.target(self.b)
         for _ in range(3):
-            missing = self.basis @ (self.target - self.basis.T @ (self.root * points[-1]))
+            missing = self.basis @ (target - self.basis.T @ (self.root * points[-1]))
             points[-1] = points[-1] + self.per_row(missing)
         if self.a.any():  # v = a b is no must
             points.append(u - self.w @ u if self.intercept else u)
@@ -196,11 +194,12 @@ def _exactly(b0, mean_y, mean, b):
     terms = [b0, -mean_y, *b]
     if not np.all(np.isfinite(terms)):
         return np.nan
-    return float(Fraction(b0) - Fraction(mean_y) + sum(Fraction(m) * Fraction(c) for m, c in zip(mean, b, strict=True)))
+    products = (Fraction(m) * Fraction(c) for m, c in zip(mean, b, strict=True))
+    return float(Fraction(b0) - Fraction(mean_y) + sum(products))
 
 
-def _dual(data, r, F, always=False):
-    """u (n,) for residuals r: their slopes, changed on the rows F, where u is not at its bound, for v = a b.
+def _dual(data, r, b, F, always=False):
+    """u (n,) for residuals r of b: their slopes, changed on the rows F, where u is inside its bounds, for v = a b.
 
     For the absolute loss a linear program chooses it where least squares leaves the box, or ``always``.
     """
@@ -208,7 +207,7 @@ def _dual(data, r, F, always=False):
     if not F.any():
         return u
     M, root = data.basis[F].T, np.where(data.root[F] > 0.0, data.root[F], 1.0)
-    missing = data.target - data.basis.T @ (data.root * u)
+    missing = data.target(b) - data.basis.T @ (data.root * u)
     inner = u[F] + np.linalg.lstsq(M, missing, rcond=1e-13)[0] / root
     inside = np.abs(inner).max() <= data.bound * (1.0 + 1e-13)
     if not data.knot and (always or not inside) and F.sum() <= LARGEST_PROGRAM:
@@ -236,22 +235,27 @@ def _in_the_box(M, g, worth, otherwise):
 
 def _better_duals(data):
     """Dual points from near a minimiser, found by smoothing the loss in the orthonormal basis."""
-    knot = data.knot or 0.01 * (data.w @ np.abs(data.r))
-    factor = 1.0 if data.knot else 1.0 / knot
     spread = np.where(data.spread > 0.0, data.spread, np.inf)
     to_b = (data.Vt.T / data.s)[: len(data.b)] / spread[:, None]
+    size, eta = data.w @ np.abs(data.r), np.zeros(data.basis.shape[1])
 
-    def smoothed(eta):
-        r, b = data.r - data.per_row(data.basis @ eta), data.b + to_b @ eta
-        inner = np.clip(r, -knot, knot)
-        value = factor * (data.w @ (inner * (r - 0.5 * inner))) + 0.5 * data.a @ np.square(b)
-        gradient = (data.a * b) @ to_b - factor * (data.basis.T @ (data.root * inner))
-        return value / data.primal, gradient / data.primal
+    def moved(eta):
+        return data.r - data.per_row(data.basis @ eta), data.b + to_b @ eta
 
-    eta = minimize(smoothed, np.zeros(data.basis.shape[1]), jac=True, method="L-BFGS-B",
-                   options={"maxiter": 2000, "ftol": 0.0, "gtol": 1e-12}).x  # fmt: skip
-    r = data.r - data.per_row(data.basis @ eta)
-    yield factor * np.clip(r, -knot, knot)
+    for knot in [data.knot] if data.knot else [1e-2 * size, 1e-4 * size, 1e-6 * size]:
+        factor = 1.0 if data.knot else 1.0 / knot
+
+        def smoothed(eta, knot=knot, factor=factor):
+            r, b = moved(eta)
+            inner = np.clip(r, -knot, knot)
+            value = factor * (data.w @ (inner * (r - 0.5 * inner))) + 0.5 * data.a @ np.square(b)
+            gradient = (data.a * b) @ to_b - factor * (data.basis.T @ (data.root * inner))
+            return value / data.primal, gradient / data.primal
+
+        eta = minimize(smoothed, eta, jac=True, method="L-BFGS-B",
+                       options={"maxiter": 2000, "ftol": 0.0, "gtol": 1e-12}).x  # fmt: skip
+        r, b = moved(eta)
+        yield factor * np.clip(r, -knot, knot)
     order, count = np.argsort(np.abs(r)), len(eta)
     while not data.knot and count < len(r):
         count = min(8 * count, len(r))
@@ -259,7 +263,7 @@ def _better_duals(data):
             return
         F = np.zeros(len(r), dtype=bool)
         F[order[:count]] = True
-        yield _dual(data, r, F, always=True)
+        yield _dual(data, r, b, F, always=True)
 
 
 def _unique(data, u):

@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from . import linalg
-from .columns import DenseColumns, SparseColumns
+from .columns import SAMPLE, DenseColumns, SparseColumns
 
 EPS = np.finfo(np.float64).eps
 LARGEST_PENALTY = 1e150  # its square is still finite
@@ -181,9 +181,12 @@ class Rows:
         return np.append(slopes, level)
 
     def with_target(self, y):
-        """The same rows with raw target y (n,), centred (with an intercept) and scaled."""
+        """The same rows with raw target y (n,), centred (with an intercept) and scaled.
+
+        Centred at a median, not a mean: one value far away must not cost the others their digits.
+        """
         peak = np.abs(y).max()
-        shift = float(np.clip((self.w / self.w.sum()) @ y, y.min(), y.max())) if self.intercept else 0.0
+        shift = float(np.median(y[:: 1 + len(y) // SAMPLE])) if self.intercept else 0.0
         with np.errstate(over="ignore"):
             y = y - shift
         size = np.abs(y).max()

@@ -47,15 +47,15 @@ def guesses(point: Point, w, scale: float) -> Iterator[np.ndarray]:
 
 def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
     """The pair at the end of the path near ``point`` for a first guess F (n,), and whether F was right."""
-    u = point.a / problem.rows.w
-    sign = np.where(point.vp > point.vm, 1.0, -1.0)
+    u, sign = 2.0 * point.a / (point.xu + point.xl), np.where(point.vp > point.vm, 1.0, -1.0)
     phi = point.phi
     for _ in range(ROUNDS):
         phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)
         r, noise = problem.rows.residual(phi), rounding(problem, phi)
         outside = np.abs(u) > 1.0 + 1e-12
         # A row whose own terms vanish inherits some of the others' rounding.
-        wrong = np.where(F, outside | (np.abs(r) > np.maximum(noise, noise.max() * 1e-3)), sign * r < -noise)
+        dust = 1e-13 * np.median(np.abs(r[~F])) if not F.all() else noise.max()
+        wrong = np.where(F, outside | (np.abs(r) > np.maximum(noise, dust)), sign * r < -noise)
         if not wrong.any():
             break
         sign = np.where(F, np.where(outside, np.sign(u), np.sign(r)), sign)
@@ -74,7 +74,7 @@ def _solve_face(problem: Problem, phi, u, F):
     if S.N.shape[1] and not quadratic.flat:
         LN = quadratic.L @ S.N
         for _ in range(3):
-            half = np.linalg.lstsq(LN.T, S.N.T @ problem.descent(u, phi), rcond=1e-13)[0]
+            half = np.linalg.lstsq(LN.T, S.N.T @ problem.descent(u * ~F, phi), rcond=1e-13)[0]
             phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
     # 3. The dual of F, the smallest in the metric of the weights.
     S = linalg.spectrum(rows.triangle(rows.w * F))

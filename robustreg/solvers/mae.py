@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..duality import relative_gap, rounding
@@ -13,6 +15,7 @@ from .mse import start
 
 TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
 EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
+LIGHTEST = 1e-14  # of weights up to 2; the path need not tell lighter rows apart, the crossover does
 PATIENCE = 30  # iterations in which the gap has to be halved
 STALLED = 1e-22  # below it an interior point has no digits left to gain
 
@@ -23,10 +26,11 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     if at_rest and np.all(np.abs(r) <= rounding(problem, phi)):
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
-    w = problem.rows.w
+    w = np.maximum(problem.rows.w, LIGHTEST)
+    path = replace(problem, rows=replace(problem.rows, w=w))
     scale = (w @ np.maximum(np.abs(r), 64.0 * rounding(problem, phi))) / w.sum()
     best, best_gap, point, lowest, progress = None, np.inf, None, np.inf, 0
-    for point in central_path(problem, phi, r, scale):
+    for point in central_path(path, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
             for F in guesses(point, w, scale):

@@ -34,7 +34,6 @@ EPS = np.finfo(np.float64).eps
 def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) -> Pair:
     """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps."""
     rows, loss = problem.rows, problem.loss
-    noise = rows.w @ np.square(rounding(problem, phi))  # a decrement that rounding alone can make
     same, last = False, np.inf
     for _ in range(most):
         work.n_iter += 1
@@ -53,7 +52,7 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) ->
         # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
         #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
         v = rows.fitted(step)
-        if decrement <= noise or (same and decrement >= last / 4.0):
+        if _is_rounding(problem, phi, zone, decrement) or (same and decrement >= last / 4.0):
             return Pair(phi, loss.slope(loss.slope(r) - zone * v))
         # 3. Move to the minimum along the step.
         t = line_search(problem, phi, r, step, v)
@@ -63,6 +62,14 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) ->
         same = sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, loss.curved(r))
         last = decrement if same else np.inf
     return Pair(phi, loss.slope(r), exhausted=True)
+
+
+def _is_rounding(problem, phi, zone, decrement) -> bool:
+    """Whether rounding of the residuals alone can make such a decrement."""
+    w = problem.rows.w * zone
+    if decrement > 1e-24 * w.sum():  # for y of size 1: spares a pass
+        return False
+    return bool(decrement <= w @ np.square(rounding(problem, phi)))
 
 
 def line_search(problem: Problem, phi, r, step, v) -> float:

@@ -1,0 +1,93 @@
+"""Numbers near the ends of float64: a right answer or a clear refusal, never a silent wrong one."""
+
+import warnings
+
+import numpy as np
+import pytest
+from problems import LOSSES
+
+from robustreg import LinearRegressor, certify
+
+
+def noisy(n=60, p=2, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    return X, X @ [1.0, -2.0] + 0.5 + rng.standard_t(2, n)
+
+
+def fit_or_refusal(loss, X, y, w=None, delta=1.0):
+    """A converged fit, or None if the data were refused with a message that says what to do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearRegressor(loss, delta=delta)
+        try:
+            return model.fit(X, y, w)
+        except ValueError:
+            with pytest.raises(ValueError, match=r"(?i)rescale"):
+                model.fit(X, y, w)
+            return None
+
+
+@pytest.mark.parametrize("y_unit", [1e-300, 1e-150, 1.0, 1e150, 1e300])
+@pytest.mark.parametrize("x_unit", [1e-300, 1e-150, 1.0, 1e150, 1e300])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_units_at_the_ends_of_float64(loss, x_unit, y_unit):
+    X, y = noisy()
+    expected = LinearRegressor(loss, delta=1.0).fit(X, y)
+    model = fit_or_refusal(loss, X * [x_unit, 1.0], y * y_unit, delta=y_unit)
+    if model is None:
+        assert y_unit / x_unit > 1e306 or max(x_unit, y_unit) == 1e300
+        return
+    scaled = np.longdouble(model.coef_) / np.longdouble(y_unit) * np.longdouble([x_unit, 1.0])
+    if y_unit / x_unit > 1e-290:  # else the coefficient itself is below the normal numbers
+        np.testing.assert_allclose(scaled.astype(float), expected.coef_, rtol=1e-9)
+    np.testing.assert_allclose(model.intercept_ / y_unit, expected.intercept_, rtol=1e-9)
+    assert certify(model, X * [x_unit, 1.0], y * y_unit).gap <= 1e-11
+
+
+@pytest.mark.parametrize("where", ["X", "y"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_numbers_below_the_normal_ones(loss, where):
+    X, y = noisy()
+    tiny = 5e-324
+    if where == "X":  # a few dozen different values are left
+        X = np.round(X * 10) * tiny
+    else:
+        y = np.round(y * 10) * tiny
+    model = fit_or_refusal(loss, X, y, delta=10 * tiny if where == "y" else 1.0)
+    if model is not None:
+        assert certify(model, X, y).gap <= 1e-9
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_tiny_and_huge_weights(loss):
+    X, y = noisy()
+    expected = LinearRegressor(loss).fit(X, y)
+    for unit in (5e-324, 1e-300, 1e-150, 1e150, 1e300):
+        model = LinearRegressor(loss).fit(X, y, np.full(60, unit))
+        np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+        np.testing.assert_allclose(model.objective_, expected.objective_, rtol=1e-12)
+    w = np.where(np.arange(60) < 30, 1.0, 1e-300)  # below any rounding: as if those rows were absent
+    half = LinearRegressor(loss).fit(X[:30], y[:30])
+    np.testing.assert_allclose(LinearRegressor(loss).fit(X, y, w).coef_, half.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_one_target_beyond_all_others(loss):
+    X, y = noisy()
+    expected = LinearRegressor(loss).fit(X, np.where(np.arange(60) == 3, 1e6, y))
+    model = LinearRegressor(loss).fit(X, np.where(np.arange(60) == 3, 1e12, y))
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_million_rows_and_a_column_far_larger_than_the_others(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1_000_000, 3))
+    y = X @ [1.0, 2.0, 3.0] + 0.5 + rng.standard_t(3, 1_000_000)
+    plain = LinearRegressor(loss).fit(X, y)
+    X[:, 1] *= 1e8
+    model = LinearRegressor(loss).fit(X, y)
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_ * [1.0, 1e8, 1.0], plain.coef_, rtol=1e-10)
+    np.testing.assert_allclose(model.coef_ * [1.0, 1e8, 1.0], [1.0, 2.0, 3.0], atol=0.02)

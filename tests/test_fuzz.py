@@ -1,0 +1,31 @@
+"""Some hundreds of the fuzzer's problems, and features that hypothesis draws; see ``fuzz.py``."""
+
+import warnings
+
+import pytest
+from fuzz import FEATURES, build, check, random_features, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_seeded_problems(block):
+    outcomes = []
+    for seed in range(60 * block, 60 * (block + 1)):
+        _, message, outcome, _ = run(seed)
+        assert not message, f"seed {seed}: {message}\n{random_features(seed)}"
+        outcomes.append(outcome)
+    assert outcomes.count("warned") + outcomes.count("refused") <= 6
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    features=st.fixed_dictionaries({name: st.sampled_from(values) for name, values in FEATURES.items()}),
+)
+def test_drawn_features(seed, features):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X, y, w, parameters = build(seed, features)
+    message, _ = check(X, y, w, parameters, features["storage"])
+    assert not message
