@@ -28,7 +28,6 @@ from scipy import sparse
 EPS = np.finfo(np.float64).eps
 BLOCK = 2**18  # entries of one block: 2 MB of float64, which stays in a core's cache
 OFFSET = 4.0  # a mean up to so many standard deviations costs a factor of 17 in conditioning: no digit
-SAMPLE = 1000  # rows that tell where the middle of a column is
 MODERATE = 2.0**300  # scales that neither overflow nor underflow when they are moved or squared
 LARGEST = 2.0**1022  # a column beyond it could overflow when it is centred
 
@@ -67,12 +66,7 @@ class DenseColumns:
                 f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
                 "to compute with; rescale that column."
             )
-        if not centre:
-            mean = np.zeros(self.n_cols)
-        elif offset:
-            mean = np.clip(mean, low, high)
-        else:  # whatever its size: then of the middle, from which an outlier does not take it away
-            mean = np.median(np.asarray(self.X[:: 1 + self.n_rows // SAMPLE], dtype=np.float64), axis=0)
+        mean = np.clip(mean, low, high) if centre else np.zeros(self.n_cols)
         unit = _power_of_two(peak)
         square = np.zeros(self.n_cols)
         for rows, block in self._raw_blocks():

@@ -23,10 +23,11 @@ import numpy as np
 from scipy import sparse
 
 from . import linalg
-from .columns import SAMPLE, DenseColumns, SparseColumns
+from .columns import DenseColumns, SparseColumns
 
 EPS = np.finfo(np.float64).eps
 LARGEST_PENALTY = 1e150  # its square is still finite
+SAMPLE = 1000  # rows that tell where the middle of y is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +187,7 @@ class Rows:
         Centred at a median, not a mean: one value far away must not cost the others their digits.
         """
         peak = np.abs(y).max()
-        shift = float(np.median(y[:: 1 + len(y) // SAMPLE])) if self.intercept else 0.0
+        shift = _middle(y, self.w) if self.intercept else 0.0
         with np.errstate(over="ignore"):
             y = y - shift
         size = np.abs(y).max()
@@ -196,6 +197,15 @@ class Rows:
             return replace(self, y=np.zeros(len(y)), y_shift=shift, y_scale=1.0)
         scale = float(2.0 ** max(np.frexp(size)[1] - 1, -1021)) if size else 1.0
         return replace(self, y=y / scale, y_shift=shift, y_scale=scale)
+
+
+def _middle(y, w) -> float:
+    """A median of y; of all rows with their weights, if those differ much, else of some rows."""
+    if w.max() <= 100.0 * w.min():
+        return float(np.median(y[:: 1 + len(y) // SAMPLE]))
+    order = np.argsort(y)
+    half = np.searchsorted(np.cumsum(w[order]), 0.5 * w.sum())
+    return float(y[order[min(half, len(y) - 1)]])
 
 
 def make_rows(X, w, fit_intercept) -> Rows:
