@@ -73,7 +73,8 @@ class DenseColumns:
             square += share[rows] @ np.square((block - mean) / unit)
         spread = np.sqrt(square)
         # A centred column that varies by a few units in its last place only is a constant.
-        empty = spread <= (4 * EPS * peak / unit if centre else 0.0)
+        empty = high - low <= 4 * EPS * peak if centre else peak == 0.0
+        spread = np.where(spread > 0.0, spread, np.where(empty, 0.0, (high - low) / unit))  # lost: weights near 0
         shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
         spread = np.hypot(spread, (mean - shift) / unit)
         inverse = _reciprocal(unit * _power_of_two(np.where(empty, 1.0, spread)))

@@ -19,6 +19,9 @@ from .solvers import solve
 # beyond all residuals.
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 
+# A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
+FAR, SAMPLE = 1e4, 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Specification:
@@ -59,13 +62,16 @@ class Fit:
 class _Target:
     """One column of Y: its problem in the units of ``rows``, and how it was solved.
 
-    The objective times ``unit`` is the objective in the units of the data.
+    The objective times ``unit``, plus ``cut``, is the objective in the units of the data. ``y`` (n,) is
+    the target that was fitted.
     """
 
+    y: np.ndarray
     rows: Rows
     loss: Loss
     alpha: float
     unit: float
+    cut: float
     solution: Solution
 
     @property
@@ -81,22 +87,18 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     present = w > 0.0
     if not present.all():  # a row of weight zero is absent from everything, the rank included
         return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present, spec)
-    rows, targets = make_rows(X, w, spec.fit_intercept), []
-    for k, y in enumerate(Y.T):
-        rows = rows.with_target(y)
-        guess = None if start is None else rows.from_raw(start[0][k], start[1][k])
-        loss, alpha, unit = _in_units_of(rows, spec)
-        options = Options(spec.max_iter, spec.verbose, guess)
-        targets.append(_Target(rows, loss, alpha, unit, solve(rows, loss, alpha, spec.solver, spec.tol, options)))
+    rows = make_rows(X, w, spec.fit_intercept)
+    starts = [None] * Y.shape[1] if start is None else zip(*start, strict=True)
+    targets = [_solved(rows, y, spec, guess) for y, guess in zip(Y.T, starts, strict=True)]
     raw = [_raw(target) for target in targets]
     solutions = [target.solution for target in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = np.array([t.solution.objective and t.solution.objective * t.unit for t in targets])
+        objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
     gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
     if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.delicate or spec.loss == "mse"):
         dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         A = ExactMatrix(dense, spec.fit_intercept)
-        raw = [_refined(A, y, target, plain) for y, target, plain in zip(Y.T, targets, raw, strict=True)]
+        raw = [_refined(A, target, plain) for target, plain in zip(targets, raw, strict=True)]
         if rows.delicate:  # the independent proof has the last word
             judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
@@ -115,6 +117,43 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         orthogonal=rows.orthogonal,
         statuses=frozenset(statuses),
     )
+
+
+def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
+    """The target y (n,), solved.
+
+    Beyond the knots a loss is linear: an outlier pulls, and how far it is does not matter. So those very
+    far away are fitted nearer, where they do not swamp the others' digits; the minimiser is the same as
+    long as they stay on their side.
+    """
+    near = y if spec.loss == "mse" else _nearer(y, 4.0 * spec.delta if spec.loss == "huber" else 0.0)
+    target = _attempt(rows, near, spec, start)
+    moved = np.flatnonzero(near != y)
+    if not len(moved):
+        return target
+    beyond = np.sign(y - near)[moved] * target.solution.r[moved] - target.loss.knot
+    if np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
+        slope = 1.0 if spec.loss == "mae" else spec.delta
+        cut = slope * (rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved]
+        return replace(target, cut=float(cut))
+    return _attempt(rows, y, spec, start)
+
+
+def _nearer(y, least):
+    """y with those very far from the others moved to a limit of at least ``least``."""
+    some = y[:: 1 + len(y) // SAMPLE]
+    middle = np.median(some)
+    with np.errstate(over="ignore"):
+        size = np.abs(some - middle)
+        limit = max(FAR * np.median(size[size > 0.0]), least) if size.any() else np.inf
+        return np.clip(y, middle - limit, middle + limit)
+
+
+def _attempt(rows: Rows, y, spec: Specification, start) -> _Target:
+    rows = rows.with_target(y)
+    loss, alpha, unit = _in_units_of(rows, spec)
+    options = Options(spec.max_iter, spec.verbose, None if start is None else rows.from_raw(*start))
+    return _Target(y, rows, loss, alpha, unit, 0.0, solve(rows, loss, alpha, spec.solver, spec.tol, options))
 
 
 def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
@@ -141,11 +180,11 @@ def _raw(target: _Target):
     return target.rows.raw(solution.phi, solution.u, noise, target.alpha)
 
 
-def _refined(A: ExactMatrix, y, target: _Target, raw):
+def _refined(A: ExactMatrix, target: _Target, raw):
     """(b, b0) to the last digits that the data determine, or as they are if the penalty decides them."""
     if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
         return raw
-    return refine(A, y, target.problem, target.solution) or raw
+    return refine(A, target.y, target.problem, target.solution) or raw
 
 
 def _judged(X, y, w, b, b0, spec: Specification):

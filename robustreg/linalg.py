@@ -98,8 +98,8 @@ class Spectrum:
 
 
 def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
-    """The rank rule: singular values count as zero up to 10 m EPS times the largest, and up to 10 times
-    what changes of ``noise`` (m,) in the columns of R make of them.
+    """The rank rule: singular values count as zero up to 10 m EPS times the largest, and up to twice what
+    changes of ``noise`` (m,) in the columns of R make of them.
 
     R (k, m) is a triangular factor of equilibrated columns, so that the cut has no units. Without
     ``full`` the null space is left out, for which m may be large.
@@ -109,6 +109,6 @@ def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
         return Spectrum(np.zeros(0), np.zeros((m, 0)), np.eye(m))
     _, sigma, Vt = np.linalg.svd(R, full_matrices=full)
     blurred = np.linalg.norm(Vt[: len(sigma)] * noise, axis=1)
-    kept = sigma > 10.0 * np.maximum(m * EPS * sigma[0], blurred)
+    kept = sigma > np.maximum(10.0 * m * EPS * sigma[0], 2.0 * blurred)
     dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
     return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)

@@ -10,22 +10,19 @@ It is psi(r) where the loss is smooth. Where it is not (the absolute loss at r =
 and chosen by least squares or a linear program (HiGHS) such that v = alpha b. Where b turns out not to be
 optimal, a better dual point is looked for near a minimiser of the smoothed loss, to make the bound tight.
 
-Everything is first put into units in which no square over- or underflows: powers of two, so exactly.
-Residuals are formed about the means, with the constant summed as exact fractions. What half a unit in
-the last place of each coefficient can do to a residual, and with it to the bound, is told apart: no
-solver could have done better.
+What half a unit in the last place of each coefficient can do to a residual, and with it to the bound, is
+told apart: no solver could have done better.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import qr
 from scipy.optimize import linprog, minimize
 
-EPS = np.finfo(np.float64).eps
+from .judged import JudgedProblem
+
 OPTIMAL = 1e-9  # relative gap up to which a dual point tells the set of minimisers
 LARGEST_PROGRAM = 50_000  # rows of a linear program that HiGHS solves in seconds
 
@@ -48,7 +45,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judg
     b is not optimal.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        data = _Data(X, y, w, b, b0, loss, delta, alpha, intercept)
+        data = JudgedProblem(X, y, w, b, b0, loss, delta, alpha, intercept)
         if not np.isfinite(data.primal):
             return Judgement(np.inf, -np.inf, 1.0, 0.0, 1.0, None)
         u = _dual(data, data.r, data.b, np.abs(data.r) < (data.knot or 4.0 * data.e))
@@ -58,144 +55,9 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judg
             for other in _better_duals(data):
                 gap, rounding, u = min((gap, rounding, u), data.best(other), key=lambda bound: bound[0])
         unique = _unique(data, u) if gap <= OPTIMAL else None
-        P = data.primal * data.unit
-        return Judgement(P, data.primal * (1.0 - gap - rounding) * data.unit, gap, rounding, stationarity, unique)
-
-
-class _Data:
-    """The judged problem in its own units.
-
-    Columns A = [(X - mean) / spread, 1] have weighted mean square 1; ``basis`` (n, rank) is an
-    orthonormal basis of sqrt(w / W) A = Q U diag(s) V'. ``bound`` is the largest abs(u), ``knot`` the
-    abs(r) up to which the loss is quadratic, ``a`` (p,) the penalty's weights: sum a b^2 / 2.
-    """
-
-    def __init__(self, X, y, w, b, b0, loss, delta, alpha, intercept):
-        up, up_y = np.frexp(np.abs(X).max(axis=0))[1], int(np.frexp(np.abs(y).max())[1])
-        unit = np.ldexp(1.0, up_y)
-        self.knot = {"mse": np.inf, "mae": 0.0, "huber": delta / unit}[loss]
-        self.unit = unit if loss == "mae" else unit * unit
-        self.a = np.ldexp(alpha, (up_y if loss == "mae" else 0) - 2 * up)
-        if 0.0 < self.knot < EPS**2:  # Huber's loss is delta * abs(r) at every residual that is not 0
-            self.knot, self.unit, self.a = 0.0, unit * delta, np.ldexp(self.a, up_y) / delta
-        self.bound = self.knot or 1.0
-        if not np.all(np.isfinite(self.a)):
-            raise ValueError(f"alpha={alpha!r} overflows float64 for columns as small as those of X.")
-        self.w = w / w.sum()
-        self.root = np.sqrt(self.w)
-        X, y, half = np.ldexp(X, -up), np.ldexp(y, -up_y), np.ldexp(np.spacing(np.abs(b)), up - up_y) / 2
-        self.b = np.ldexp(b.astype(np.float64), up - up_y)
-        b0, half0 = np.ldexp(np.float64(b0), -up_y), np.ldexp(np.float64(np.spacing(abs(b0))), -up_y) / 2
-        mean, mean_y = (self.w @ X, float(self.w @ y)) if intercept else (np.zeros(len(b)), 0.0)
-        Z, y = X - mean, y - mean_y
-        c = _exactly(b0, mean_y, mean, self.b)
-        self.r = y - Z @ self.b - c
-        evaluation = EPS * (np.abs(y) + np.abs(Z) @ np.abs(self.b) + abs(c))
-        own = np.abs(X) @ half.astype(np.float64) + half0 + evaluation
-        self.e = 16.0 * np.maximum(own, max(np.median(own), EPS * (self.w @ np.abs(y))))
-        self.primal = float(self.w @ self.value(self.r) + 0.5 * self.a @ np.square(self.b))
-        self.spread = np.sqrt(self.w @ np.square(Z))
-        self.spread[self.spread <= (4.0 * EPS if intercept else 0.0)] = 0.0
-        self.intercept, self.Z = intercept, Z
-        A = Z / np.where(self.spread > 0.0, self.spread, np.inf)
-        A = np.column_stack([A, np.ones(len(A))]) if intercept else A
-        places = EPS * np.abs(X).max(axis=0) / np.where(self.spread > 0.0, self.spread, np.inf)
-        rank = _rank(A, np.append(places, 0.0) if intercept else places)
-        self.full_rank = rank == A.shape[1]
-        A = self.root[:, None] * A
-        heavy_first = np.argsort(-np.abs(A).max(axis=1), kind="stable")  # with pivots: errors relative to each row
-        Q, R, pivots = qr(A[heavy_first], mode="economic", pivoting=True, check_finite=False)
-        U, self.s, Vt = np.linalg.svd(R, full_matrices=False)
-        self.basis, self.Vt = np.empty_like(Q), np.empty_like(Vt)
-        self.basis[heavy_first], self.Vt[:, pivots] = Q @ U, Vt
-        self.basis, self.s, self.Vt = self.basis[:, :rank], self.s[:rank], self.Vt[:rank]
-
-    # -- the loss and its conjugate -------------------------------------------------------------
-    def value(self, r):
-        inner = np.minimum(np.abs(r), self.knot)
-        return inner * (np.abs(r) - 0.5 * inner) if self.knot else np.abs(r)
-
-    def slope(self, r):
-        return np.clip(r, -self.knot, self.knot) if self.knot else np.sign(r)
-
-    def excess(self, u):
-        """(l(r) + l*(u) - u r, what rounding of r can cause of it), (n,) each."""
-        r, e, size = self.r, self.e, np.abs(self.r)
-        terms = np.maximum(self.value(r) + (0.5 * np.square(u) if self.knot else 0.0) - u * r, 0.0)
-        most = np.minimum(0.5 * e, 2.0 * self.knot) * e if self.knot else 2.0 * size
-        allowed = np.where(size <= self.knot + e, most, 0.0)
-        return np.maximum(terms - allowed, 0.0), np.minimum(terms, allowed)
-
-    # -- the dual -------------------------------------------------------------------------------
-    def target(self, b):
-        """basis'(sqrt(w) u) for v = a b; 0 without a penalty."""
-        t = np.zeros(self.Vt.shape[1])
-        np.divide(self.a * b, self.spread, out=t[: len(self.a)], where=self.spread > 0.0)
-        return (self.Vt @ t) / self.s
-
-    def miss(self, u):
-        """v - a b, and what rounding can cause of it, (p,) each."""
-        noise = np.where(np.abs(self.r) <= self.knot, self.e, 0.0)
-        size = 16.0 * EPS * np.sqrt(self.w @ np.square(u)) + np.sqrt(self.w @ np.square(noise))
-        return (self.w * u) @ self.Z - self.a * self.b, size * self.spread + 16.0 * EPS * self.a * np.abs(self.b)
-
-    def stationarity(self, u):
-        """The largest gradient with respect to a standardised coefficient, relative to the slopes' size."""
-        v, noise = self.miss(u)
-        level = self.w @ u if self.intercept else 0.0
-        slopes = np.sqrt(self.w @ np.square(u)) if self.knot else 1.0
-        noise_level = np.sqrt(self.w @ np.square(self.e)) if self.knot else 0.0
-        varies = self.spread > 0.0
-        over = np.append((np.abs(v) - noise)[varies] / self.spread[varies], abs(level) - noise_level)
-        return float(max(0.0, over.max() / slopes - 16.0 * EPS)) if slopes > 0.0 else 0.0
-
-    def best(self, u):
-        """(gap, rounding, u) of the better of the feasible points made from u (n,)."""
-        points, target = [u], self.target(self.b)
-        for _ in range(3):
-            missing = self.basis @ (target - self.basis.T @ (self.root * points[-1]))
-            points[-1] = points[-1] + self.per_row(missing)
-        if self.a.any():  # v = a b is no must
-            points.append(u - self.w @ u if self.intercept else u)
-        if np.isfinite(self.bound):
-            points = [point * (self.bound / max(self.bound, np.abs(point).max())) for point in points]
-        return min(((*self.gap(point), point) for point in points), key=lambda bound: bound[0])
-
-    def per_row(self, x):
-        """x / sqrt(w), 0 for rows whose weight is lost to rounding."""
-        return np.divide(x, self.root, out=np.zeros_like(x), where=self.root > 0.0)
-
-    def gap(self, u):
-        """(relative gap beyond rounding, relative gap that rounding explains) of a feasible u."""
-        over, allowed = self.excess(u)
-        over, allowed = self.w @ over, self.w @ allowed
-        if np.abs(self.r).max() <= self.e.max() and self.primal <= self.w @ self.value(self.e):  # an exact fit
-            over, allowed = 0.0, over + allowed
-        if self.a.any():
-            v, noise = self.miss(u)
-            over += np.sum(np.square(np.maximum(np.abs(v) - noise, 0.0)) / (2.0 * self.a))
-        return (float(over / self.primal), float(allowed / self.primal)) if self.primal > 0.0 else (0.0, 0.0)
-
-
-def _rank(A, places):
-    """The number of columns of A (n, m) that are independent, whatever the rows' weights.
-
-    A direction does not count if ``places`` (m,), a change of each column in its last place, could make it.
-    """
-    size = np.linalg.norm(A, axis=0)
-    size[size == 0.0] = np.inf
-    _, s, Vt = np.linalg.svd(np.linalg.qr(A / size, mode="r"), full_matrices=False)
-    blurred = np.linalg.norm(Vt * (places * np.sqrt(len(A)) / size), axis=1)
-    return int(np.count_nonzero(s > 10.0 * np.maximum(A.shape[1] * EPS * s.max(initial=0.0), blurred)))
-
-
-def _exactly(b0, mean_y, mean, b):
-    """b0 - mean_y + mean'b, rounded once."""
-    terms = [b0, -mean_y, *b]
-    if not np.all(np.isfinite(terms)):
-        return np.nan
-    products = (Fraction(m) * Fraction(c) for m, c in zip(mean, b, strict=True))
-    return float(Fraction(b0) - Fraction(mean_y) + sum(products))
+        P = (data.primal + data.far_cost) * data.unit
+        D = (data.primal * (1.0 - gap - rounding) + data.far_cost) * data.unit
+        return Judgement(P, D, gap, rounding, stationarity, unique)
 
 
 def _dual(data, r, b, F, always=False):
@@ -238,6 +100,7 @@ def _better_duals(data):
     spread = np.where(data.spread > 0.0, data.spread, np.inf)
     to_b = (data.Vt.T / data.s)[: len(data.b)] / spread[:, None]
     size, eta = data.w @ np.abs(data.r), np.zeros(data.basis.shape[1])
+    pull = data.target(np.zeros(len(data.b)))  # of the rows far away, along the basis
 
     def moved(eta):
         return data.r - data.per_row(data.basis @ eta), data.b + to_b @ eta
@@ -248,8 +111,8 @@ def _better_duals(data):
         def smoothed(eta, knot=knot, factor=factor):
             r, b = moved(eta)
             inner = np.clip(r, -knot, knot)
-            value = factor * (data.w @ (inner * (r - 0.5 * inner))) + 0.5 * data.a @ np.square(b)
-            gradient = (data.a * b) @ to_b - factor * (data.basis.T @ (data.root * inner))
+            value = factor * (data.w @ (inner * (r - 0.5 * inner))) + 0.5 * data.a @ np.square(b) + pull @ eta
+            gradient = (data.a * b) @ to_b + pull - factor * (data.basis.T @ (data.root * inner))
             return value / data.primal, gradient / data.primal
 
         eta = minimize(smoothed, eta, jac=True, method="L-BFGS-B",

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import LOSSES
+from problems import LOSSES, objective
 
 from robustreg import LinearRegressor, certify
 
@@ -72,12 +72,38 @@ def test_tiny_and_huge_weights(loss):
     np.testing.assert_allclose(LinearRegressor(loss).fit(X, y, w).coef_, half.coef_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", ["mae", "huber"])
-def test_one_target_beyond_all_others(loss):
+def test_a_fill_value_in_y_is_an_outlier_like_any_other(loss, weighted, alpha):
+    # Beyond the knots only the side counts: 1e6 and 1e300 pull alike.
     X, y = noisy()
-    expected = LinearRegressor(loss).fit(X, np.where(np.arange(60) == 3, 1e6, y))
-    model = LinearRegressor(loss).fit(X, np.where(np.arange(60) == 3, 1e12, y))
-    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-6)
+    w = np.random.default_rng(1).uniform(0.5, 2.0, 60) if weighted else np.ones(60)
+    y[[3, 17]] = [1e6, -1e6]
+    expected = LinearRegressor(loss, alpha=alpha).fit(X, y, w)
+    for value in (-9999.0, 1e12, 1e14, 1e16, 1e20, 9.96921e36, 1e300):
+        y[[3, 17]] = [abs(value), -1e6]
+        model = LinearRegressor(loss, alpha=alpha).fit(X, y, w)
+        assert model.converged_
+        assert model.unique_
+        np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-10)
+        np.testing.assert_allclose(model.intercept_, expected.intercept_, rtol=1e-10)
+        proof = certify(model, X, y, w)
+        assert proof.gap <= 1e-13
+        with np.errstate(over="ignore"):
+            assert proof.objective == pytest.approx(objective(model, X, y, w), rel=1e-12)
+            assert model.objective_ == pytest.approx(objective(model, X, y, w), rel=1e-12)
+        if loss == "huber":
+            np.testing.assert_array_equal(model.outliers_, expected.outliers_)
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_a_far_target_that_the_fit_reaches_is_no_outlier(loss):
+    X, y = noisy()
+    X[3], y[3] = [1e9, 0.0], 1e9 + 0.25  # on the line: a leverage point
+    model = LinearRegressor(loss).fit(X, y)
+    assert model.predict(X[3:4])[0] == pytest.approx(1e9, rel=1e-8)
+    assert certify(model, X, y).gap <= 1e-12
 
 
 @pytest.mark.parametrize("loss", LOSSES)
