@@ -18,6 +18,7 @@ from .solvers import solve
 # In units of the largest abs(y): a smaller knot is lost in the rounding of a residual, a larger one is
 # beyond all residuals.
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
+NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
 # A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
 FAR, SAMPLE = 1e4, 1000
@@ -163,14 +164,18 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
     """
     scale = rows.y_scale
     with np.errstate(over="ignore", under="ignore"):
-        if spec.loss == "mse":
-            return Squared(), spec.alpha, np.square(scale)
-        if spec.loss == "mae":
-            return Absolute(), spec.alpha * scale, scale
         knot = np.float64(spec.delta) / scale
-        if knot <= BELOW_ROUNDING:  # delta * abs(r), as far as float64 can tell
-            return Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
-        return Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
+        if spec.loss == "mse":
+            loss, alpha, unit = Squared(), spec.alpha, np.square(scale)
+        elif spec.loss == "mae":
+            loss, alpha, unit = Absolute(), spec.alpha * scale, scale
+        elif knot <= BELOW_ROUNDING:  # delta * abs(r), as far as float64 can tell
+            loss, alpha, unit = Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
+        else:
+            loss, alpha, unit = Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
+        if alpha * np.square(rows.B).max(initial=0.0) < NOTHING:
+            alpha = 0.0  # chooses among minimisers, as the canonical answer does, and nothing else
+        return loss, alpha, unit
 
 
 def _raw(target: _Target):

@@ -33,7 +33,7 @@ class JudgedProblem:
         if loss != "mse":
             far, side = _far(X, y, b, b0, 2.0 * delta if loss == "huber" else 0.0)
             far &= _rank(X[~far], 0.0) == _rank(X, 0.0) if far.any() else False
-        X_far, y_far, w_far = X[far], y[far], w[far]
+        X_far, w_far, r_far = X[far], w[far], y[far] - X[far] @ b - b0
         X, y, w = X[~far], y[~far], w[~far]
         up, up_y = np.frexp(np.abs(X).max(axis=0))[1], int(np.frexp(np.abs(y).max())[1])
         unit = np.ldexp(1.0, up_y)
@@ -59,8 +59,7 @@ class JudgedProblem:
         self.primal = float(self.w @ self.value(self.r) + 0.5 * self.a @ np.square(self.b))
         pulls = self.bound * w_far * (side[far] if far.any() else 1.0)
         self.pull, self.level = pulls @ (np.ldexp(X_far, -up) - mean), pulls.sum() if intercept else 0.0
-        r_far = np.ldexp(y_far - X_far @ b - b0, -up_y)
-        self.far_cost = float(w_far @ (self.value(r_far)))
+        self.far_cost = float(w_far @ self.value(np.ldexp(r_far, -up_y)))
         self.spread = np.sqrt(w @ np.square(Z))
         self.spread[self.spread <= (4.0 * EPS if intercept else 0.0)] = 0.0
         self.intercept, self.Z = intercept, Z
