@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from sklearn.base import is_classifier
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
 from .linear_regressor import LinearRegressor
 from .proof import judge
+
+PENALTIES = ("alpha_", "lambda_", "alpha")  # what fitted estimators call the strength of theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def certify(
     alpha : float, optional
         The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside the
         weighted mean of the losses. By default that of a ``LinearRegressor``; that of a scikit-learn
-        ``Ridge`` divided by the sum of the weights; for others 0.
+        ``Ridge`` or ``RidgeCV`` divided by the sum of the weights; for others 0.
 
     Returns
     -------
@@ -116,11 +119,11 @@ def certify(
     >>> print(certify(LinearRegressor("mae").fit(X, y), X, y))
     The mae objective 0.125 is the minimum, to rounding, and no other coefficients reach it.
     """
-    if not hasattr(estimator, "coef_"):
+    if not hasattr(estimator, "coef_") or is_classifier(estimator):
         check_is_fitted(estimator)
         raise ValueError(
-            f"estimator must have coef_ and intercept_; got {type(estimator).__name__}. Of a pipeline or a "
-            "search, certify the final linear model on the data it was fitted to."
+            f"estimator must be a regressor with coef_ and intercept_; got {type(estimator).__name__}. "
+            "Of a pipeline or a search, certify the final linear model on the data it was fitted to."
         )
     ours = isinstance(estimator, LinearRegressor)
     loss = estimator.loss if loss is None and ours else loss
@@ -131,18 +134,17 @@ def certify(
     if loss == "huber" and delta is None:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
     delta = parameters.number("delta", delta, positive=True) if loss == "huber" else np.inf
+    if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
+        raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
+        raise ValueError(f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}.")
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True)
     X = X.toarray() if hasattr(X, "toarray") else X
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-    coef = np.asarray(estimator.coef_).reshape(-1, X.shape[1]) if np.size(estimator.coef_) % X.shape[1] == 0 else None
-    if coef is None or len(coef) != targets.shape[1]:
-        raise ValueError(
-            f"estimator must have one coefficient per column of X and target, {X.shape[1]} x {targets.shape[1]}; "
-            f"got coef_ of shape {np.shape(estimator.coef_)}."
-        )
-    intercepts = np.broadcast_to(np.ravel(estimator.intercept_), len(coef))
-    alphas = np.broadcast_to(_penalty(estimator, alpha, w.sum()), len(coef))
+    coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
+    alphas = np.broadcast_to(_penalty(estimator, alpha, w), len(coef))
     present = w > 0.0
     certificates = [
         Certificate(loss, *judge(
@@ -154,18 +156,32 @@ def certify(
     return certificates[0] if np.ndim(y) == 1 else certificates
 
 
-def _penalty(estimator, alpha, total_weight):
+def _coefficients(estimator, n_features, n_targets):
+    """coef_ (k, p) and intercept_ (k,) in their own precision."""
+    coef, intercept = np.asarray(estimator.coef_), np.asarray(getattr(estimator, "intercept_", None))
+    for name, value in (("coef_", coef), ("intercept_", intercept)):
+        if value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
+            raise ValueError(f"estimator must have real and finite {name}; got {getattr(estimator, name, None)!r}.")
+    if coef.size != n_features * n_targets or intercept.size not in (1, n_targets):
+        raise ValueError(
+            f"estimator must have one coefficient per column of X and target, {n_features} x {n_targets}; "
+            f"got coef_ of shape {coef.shape} and intercept_ of shape {intercept.shape}."
+        )
+    return coef.reshape(n_targets, n_features), np.broadcast_to(intercept.ravel(), n_targets)
+
+
+def _penalty(estimator, alpha, w):
     """alpha as given, or as this package would call the penalty of the estimator."""
     if alpha is not None:
         return parameters.number("alpha", alpha, positive=False)
     if isinstance(estimator, LinearRegressor):
         return parameters.number("alpha", estimator.alpha, positive=False)
-    own = getattr(estimator, "alpha", 0.0)
-    if isinstance(estimator, Ridge):
-        return np.asarray(own) / total_weight
-    if np.any(own):
+    own = {name: getattr(estimator, name) for name in PENALTIES if np.any(getattr(estimator, name, 0.0))}
+    if isinstance(estimator, (Ridge, RidgeCV)):
+        return np.asarray(own.get("alpha_", own.get("alpha", 0.0))) / w.sum()
+    if own:
         raise ValueError(
-            f"alpha must be given for a {type(estimator).__name__} with alpha={own!r}, whose penalty is another "
-            "than (alpha / 2) ||b||^2; alpha=0.0 judges the loss alone."
+            f"alpha must be given for a {type(estimator).__name__} with {own}, whose penalty is another than "
+            "(alpha / 2) ||b||^2; alpha=0.0 judges the loss alone."
         )
     return 0.0

@@ -61,6 +61,11 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     return float(primal), float(gap / W / primal) if gap else 0.0
 
 
+def is_stationary(problem: Problem, phi, r, u) -> bool:
+    """Whether Z'Wu = G phi, as far as float64 can tell."""
+    return bool(np.all(np.abs(problem.descent(u, phi)) <= _rounding_of_descent(problem, phi, r, u)))
+
+
 def _rounding_of_descent(problem: Problem, phi, r, u):
     """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
     L = problem.quadratic.L

@@ -1,13 +1,22 @@
 """certify: right fits are proved, wrong ones are shown, whoever made them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from problems import LOSSES, objective, random_problem
 from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import HuberRegressor, LinearRegression, QuantileRegressor, Ridge
+from sklearn.linear_model import (
+    HuberRegressor,
+    LassoCV,
+    LinearRegression,
+    LogisticRegression,
+    QuantileRegressor,
+    Ridge,
+    RidgeCV,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -82,6 +91,7 @@ def test_scikit_learns_own_estimators_are_judged():
     assert certify(Ridge(alpha=7.0).fit(X, y), X, y, loss="mse").gap <= 1e-14
     w = np.random.default_rng(0).uniform(size=len(y))
     assert certify(Ridge(alpha=7.0).fit(X, y, w), X, y, w, loss="mse").gap <= 1e-14
+    assert certify(RidgeCV().fit(X, y), X, y, loss="mse").gap <= 1e-14
     assert certify(QuantileRegressor(alpha=0.0).fit(X, y), X, y, loss="mae").gap <= 1e-9
     huber = HuberRegressor(alpha=0.0, tol=1e-10).fit(X, y)
     delta = huber.epsilon * huber.scale_
@@ -153,14 +163,31 @@ def test_bad_input_is_refused_with_a_clear_message():
         certify(LinearRegression().fit(X, y), X, y, loss="huber")
     with pytest.raises(ValueError, match="delta must be a positive"):
         certify(model, X, y, delta=-1.0)
-    with pytest.raises(ValueError, match=r"alpha must be given .* QuantileRegressor with alpha=1"):
+    with pytest.raises(ValueError, match=r"alpha must be given .* QuantileRegressor with .'alpha': 1"):
         certify(QuantileRegressor().fit(X, y), X, y, loss="mae")
-    with pytest.raises(ValueError, match=r"estimator must have coef_ .* Pipeline"):
+    with pytest.raises(ValueError, match=r"regressor with coef_ .* Pipeline"):
         certify(make_pipeline(StandardScaler(), model).fit(X, y), X, y)
-    with pytest.raises(ValueError, match=r"estimator must have coef_ .* RandomForestRegressor"):
+    with pytest.raises(ValueError, match=r"regressor with coef_ .* RandomForestRegressor"):
         certify(RandomForestRegressor(2).fit(X, y), X, y, loss="mse")
     with pytest.raises(ValueError, match="one coefficient per column"):
         certify(model, X[:, :1], y)
+    with pytest.raises(ValueError, match=r"alpha must be given for a LassoCV"):
+        certify(LassoCV(cv=3).fit(X, y), X, y, loss="mse")
+    with pytest.raises(ValueError, match=r"regressor with coef_ .* LogisticRegression"):
+        certify(LogisticRegression().fit(X, y > 0), X, y, loss="mse")
+    with pytest.raises(ValueError, match=r"quantile=0.5 .* got quantile=0.9"):
+        certify(QuantileRegressor(quantile=0.9, alpha=0.0).fit(X, y), X, y, loss="mae")
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    with pytest.raises(ValueError, match=r"columns of the fit, \['a', 'b'\]; got \['b', 'a'\]"):
+        certify(LinearRegressor().fit(frame, y), frame[["b", "a"]], y)
+    broken = LinearRegressor().fit(X, y)
+    broken.coef_ = np.array([np.nan, 1.0])
+    with pytest.raises(ValueError, match="finite coef_"):
+        certify(broken, X, y)
+    del broken.intercept_
+    broken.coef_ = np.ones(2)
+    with pytest.raises(ValueError, match="finite intercept_"):
+        certify(broken, X, y)
     with pytest.raises(ValueError, match="sample_weight must be >= 0"):
         certify(model, X, y, sample_weight=-np.ones(30))
     with pytest.raises(ValueError, match="NaN"):

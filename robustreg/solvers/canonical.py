@@ -27,6 +27,7 @@ from ..duality import rounding
 from ..problem import Problem
 from ..solution import Pair
 
+DUST = 1e-15  # an entry of orthonormal columns that is rounding
 AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside
 BATCH = 8  # inequalities added at a time
 
@@ -57,6 +58,7 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     axes = np.eye(len(phi))
     if problem.quadratic.flat:
         N = linalg.spectrum(rows.triangle(1.0 * S)).N
+        N = np.where(np.abs(N) > DUST, N, 0.0)  # in raw units a speck may outweigh the rest
         slopes = N if held else axes[:, : rows.rank]
     else:
         N = axes[:, :0] if held else axes[:, rows.rank :]
@@ -160,6 +162,8 @@ def least_distance(A, c):
     if -residual[-1] <= 1e-14:
         return None
     x = -residual[:-1] / residual[-1] * unit
-    active = multipliers > 0.0
-    polished = np.linalg.lstsq(A[active], c[active], rcond=1e-12)[0] if active.any() else x
+    active, polished = multipliers > 0.0, np.zeros(len(x))
+    for _ in range(3 if active.any() else 0):  # refined: columns may be decades apart
+        lost = c[active] - A[active] @ polished
+        polished = polished + np.linalg.lstsq(A[active], lost, rcond=1e-12)[0]
     return polished if np.all(A @ polished - c >= -1e-9 * unit) else x

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import linalg
-from ..duality import rounding
+from ..duality import is_stationary, rounding
 from ..problem import Problem
 from ..solution import Pair
 from .interior_point import Point
@@ -60,7 +60,8 @@ def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
             break
         sign = np.where(F, np.where(outside, np.sign(u), np.sign(r)), sign)
         F = F ^ wrong
-    return Pair(phi, np.clip(u, -1.0, 1.0)), not wrong.any()
+    u = np.clip(u, -1.0, 1.0)
+    return Pair(phi, u), not wrong.any() and is_stationary(problem, phi, r, u)
 
 
 def _solve_face(problem: Problem, phi, u, F):

@@ -26,6 +26,7 @@ import numpy as np
 from .. import linalg
 from ..problem import Problem
 
+DIVERGED = 1e50  # for y of size 1
 STEP = 0.9995  # fraction of the way to the boundary, as in the paper
 
 
@@ -59,7 +60,7 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
         yield point
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it ends where numbers do
             last, point = point, _step(problem, point, r)
-        if not np.all(np.isfinite(point.phi)) or np.array_equal(last.a, point.a):
+        if not np.abs(point.phi).max(initial=0.0) < DIVERGED or np.array_equal(last.a, point.a):
             return
 
 

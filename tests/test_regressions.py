@@ -1,0 +1,121 @@
+"""Problems that were once solved wrongly, each reduced to what made it hard."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from fuzz import random_features, run
+from problems import LOSSES
+
+from robustreg import LinearRegressor, certify
+
+X8 = np.arange(1.0, 9.0)[:, None]
+Y8 = np.array([1.0, 3, 2, 5, 4, 6, 8, 30])
+
+# Seeds of the fuzzer that found a defect, by what it was.
+FOUND = {
+    "least norm with columns 15 decades apart": [118, 905, 1898],
+    "rank decided by weights": [217, 22],
+    "more columns than independent ones, far from zero": [197, 511, 923, 1300],
+    "a heavy row hides the others' gradient": [758, 1077, 1280],
+    "the interior point overflows": [550, 765, 3059, 3522, 4512, 7758, 8880],
+    "an objective of inf times 0": [65, 478, 1033],
+    "a constant column and a penalty": [155, 157, 326],
+    "sums of squares of a basis that cancel": [66, 304, 875],
+    "an interval of medians beside a heavy row": [10226],
+    "uniqueness at rounding level": [13407, 16418],
+    "nearly dependent columns lose the last digits": [1847, 1909, 1942],
+}
+
+
+@pytest.mark.parametrize("seed", [seed for seeds in FOUND.values() for seed in seeds])
+def test_problems_that_the_fuzzer_found(seed):
+    _, message, _, _ = run(seed)
+    assert not message, random_features(seed)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("decades", [2, 4, 8])
+def test_least_norm_coefficients_are_right_one_by_one(loss, decades):
+    # A small coefficient beside a large one: exact arithmetic has b = X'(X X')^-1 y.
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(1, 6))
+        X = rng.standard_normal((n, n + 4)) * 10.0 ** rng.uniform(-decades, decades, n + 4)
+        y = rng.standard_normal(n)
+        rows = [[Fraction(x) for x in row] for row in X.tolist()]
+        K = [[sum(a * b for a, b in zip(p, q, strict=True)) for q in rows] + [Fraction(t)]
+             for p, t in zip(rows, y.tolist(), strict=True)]  # fmt: skip
+        for k in range(n):
+            K[k] = [x / K[k][k] for x in K[k]]
+            for i in range(n):
+                if i != k:
+                    K[i] = [a - K[i][k] * b for a, b in zip(K[i], K[k], strict=True)]
+        exact = [float(sum(rows[i][j] * K[i][-1] for i in range(n))) for j in range(n + 4)]
+        model = LinearRegressor(loss, fit_intercept=False).fit(X, y)
+        np.testing.assert_allclose(model.coef_, exact, rtol=1e-10)
+
+
+@pytest.mark.parametrize("t", [1e-8, 1e-20, 1e-30, 1e-32, 1e-100])
+def test_weights_far_apart(t):
+    # The first row is a constraint, the others are fitted through it.
+    w = np.append(1.0, np.full(7, t))
+    slope = (X8[1:, 0] - 1) @ (Y8[1:] - 1) / np.sum((X8[1:, 0] - 1) ** 2)
+    model = LinearRegressor("mse").fit(X8, Y8, w)
+    np.testing.assert_allclose(model.coef_, slope, rtol=1e-6 if t == 1e-8 else 1e-12)
+    assert model.rank_ == 1
+    mae = LinearRegressor("mae").fit(X8, Y8, w)
+    np.testing.assert_allclose([mae.coef_[0], mae.intercept_], [7 / 6, -1 / 6], rtol=1e-12)
+
+
+def test_light_rows_choose_among_the_minimisers_of_the_heavy_ones():
+    model = LinearRegressor("mae").fit(X8, Y8, [1, 1e-8] * 4)
+    np.testing.assert_allclose([model.coef_[0], model.intercept_], [7 / 6, -1 / 6], rtol=1e-12)
+    assert model.unique_
+
+
+@pytest.mark.parametrize("alpha", [1e-12, 1e-17, 1e-20, 1e-24, 1e-40, 1e-300, 5e-324])
+def test_a_faint_penalty_gives_the_canonical_answer(alpha):
+    X = np.column_stack([X8, X8 % 3])
+    expected = LinearRegressor("mae").fit(X, Y8)
+    model = LinearRegressor("mae", alpha=alpha).fit(X, Y8)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-10)
+    for loss in ("mse", "huber"):
+        twice = np.column_stack([X8, X8])
+        model = LinearRegressor(loss, alpha=alpha).fit(twice, Y8)
+        np.testing.assert_allclose(model.coef_, LinearRegressor(loss).fit(twice, Y8).coef_, rtol=1e-9)
+
+
+def test_large_integers_that_float64_holds_are_no_constant():
+    k = np.arange(8.0)
+    model = LinearRegressor("mse").fit((2.0**52 + k)[:, None], k)
+    assert model.coef_[0] == 1.0
+    assert model.objective_ == 0.0
+
+
+def test_the_canonical_answer_beside_a_large_column():
+    X = np.array([[0.1, 0], [0.2, 2e6], [0.2, 0], [0, 2e6]])
+    y = np.array([0.1, 0.1, 0.1, 0])
+    for data in [(X, y), (np.vstack([X, X]), np.append(y, y)), (X, y, np.full(4, 2.0))]:
+        model = LinearRegressor("mae").fit(*data)
+        np.testing.assert_allclose([*model.coef_, model.intercept_], [0.5, 0.0, 0.0], atol=1e-15)
+    X = np.array([[0, 1e6], [0.1, 2e6], [0.2, 2e6], [0.1, 1e6]])
+    y = np.array([0.2, 0.2, 0.1, 0])
+    model = LinearRegressor("mae").fit(X, y)
+    assert model.converged_
+    assert certify(model, X, y).gap <= 1e-13
+
+
+def test_a_knot_that_rounding_hides_is_certified():
+    for delta in (1e-14, 1e-15, 1e-16, 1e-17, 1e-100):
+        model = LinearRegressor("huber", delta=delta).fit(X8, Y8)
+        assert certify(model, X8, Y8).gap <= 1e-12
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_near_the_largest_number_are_certified(loss):
+    w = np.full(8, 1.7e308)
+    model = LinearRegressor(loss).fit(X8, Y8, w)
+    proof = certify(model, X8, Y8, w)
+    assert proof.gap <= 1e-13
+    assert proof.objective == pytest.approx(model.objective_, rel=1e-13)
