@@ -21,7 +21,7 @@ PENALTIES = ("alpha_", "lambda_", "alpha")  # what fitted estimators call the st
 class Certificate:
     """How far coefficients are from optimal; ``print`` it for a sentence.
 
-    Attributes
+    Parameters
     ----------
     loss : str
         ``"mse"``, ``"mae"`` or ``"huber"``.

@@ -135,7 +135,8 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
     beyond = np.sign(y - near)[moved] * target.solution.r[moved] - target.loss.knot
     if np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
         slope = 1.0 if spec.loss == "mae" else spec.delta
-        cut = slope * (rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved]
+        with np.errstate(over="ignore"):
+            cut = slope * ((rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved])
         return replace(target, cut=float(cut))
     return _attempt(rows, y, spec, start)
 
