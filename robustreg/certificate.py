@@ -117,7 +117,7 @@ def certify(
     >>> from robustreg import LinearRegressor, certify
     >>> X, y = [[1], [2], [3], [4]], [0.8, 1.5, 1.8, 2.0]
     >>> print(certify(LinearRegressor("mae").fit(X, y), X, y))
-    The mae objective 0.125 is the minimum, to rounding, and no other coefficients reach it.
+    The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
     if not hasattr(estimator, "coef_") or is_classifier(estimator):
         check_is_fitted(estimator)

@@ -174,7 +174,7 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
             loss, alpha, unit = Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
         else:
             loss, alpha, unit = Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
-        if alpha * np.square(rows.B).max(initial=0.0) < NOTHING:
+        if alpha and rows.stiffness(alpha) < NOTHING:
             alpha = 0.0  # chooses among minimisers, as the canonical answer does, and nothing else
         return loss, alpha, unit
 

@@ -149,6 +149,10 @@ class Rows:
             )
         return L
 
+    def stiffness(self, alpha) -> float:
+        """The largest curvature of the penalty alpha, relative to that of the squared loss."""
+        return float(np.square(min(np.sqrt(alpha) * np.abs(self.B).max(initial=0.0), LARGEST_PENALTY)))
+
     def raw(self, phi, u, noise, alpha):
         """(b, b0) in the units of the data, for the dual u (n,), known up to ``noise``, of phi under alpha.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from ..duality import relative_gap
 from ..losses import Absolute, Huber, Loss, Squared
 from ..problem import ridge_problem
@@ -28,7 +26,7 @@ def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options
     Parameters are checked by the estimator; ``solver`` is "auto" or "scipy".
     """
     problem = ridge_problem(rows, loss, alpha)
-    if isinstance(loss, Absolute) and alpha and alpha * np.square(rows.B).max(initial=0.0) < FAINT:
+    if isinstance(loss, Absolute) and alpha and rows.stiffness(alpha) < FAINT:
         limit = solve(rows, loss, 0.0, solver, tol, options)
         objective, gap = relative_gap(problem, limit.phi, limit.u)
         if limit.status is Status.EXACT and gap <= FAINT:
