@@ -14,6 +14,7 @@ from .interior_point import central_path
 from .mse import start
 
 TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
+LAST = 1e-12  # gap from which a crossover that fails is kept, in case none succeeds
 EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
 LIGHTEST = 1e-14  # of weights up to 2; the path need not tell lighter rows apart, the crossover does
 PATIENCE = 30  # iterations in which the gap has to be halved
@@ -29,12 +30,14 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     w = np.maximum(problem.rows.w, LIGHTEST)
     path = replace(problem, rows=replace(problem.rows, w=w))
     scale = (w @ np.maximum(np.abs(r), 64.0 * rounding(problem, phi))) / w.sum()
-    best, best_gap, point, lowest, progress = None, np.inf, None, np.inf, 0
+    best, best_gap, point, lowest, progress, done = None, np.inf, None, np.inf, 0, False
     for point in central_path(path, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
             for F in guesses(point, w, scale):
                 pair, right = crossover(problem, point, F)
+                if not right and point.gap > LAST:
+                    continue
                 _, gap = relative_gap(problem, pair.phi, pair.u)
                 done = right and gap <= EXACT
                 if done or gap < best_gap:
