@@ -29,6 +29,7 @@ from ..problem import Problem
 from ..solution import Pair
 from .interior_point import Point
 
+SEPARATED = 1e-9  # gap from which the two kinds of ratios lie apart
 ROUNDS = 8  # corrections of F; more than 2 are rarely needed
 
 
@@ -40,6 +41,8 @@ def guesses(point: Point, w, scale: float) -> Iterator[np.ndarray]:
     """
     ratio = np.maximum(point.vp, point.vm) / np.maximum(np.minimum(point.xu, point.xl) / w, np.finfo(float).tiny)
     yield ratio < scale
+    if point.gap > SEPARATED:
+        return
     ordered = np.sort(np.log(ratio + np.finfo(float).tiny))
     if len(ordered) > 1:
         yield ratio <= np.exp(ordered[np.argmax(np.diff(ordered))]) * (1.0 + 1e-9)
