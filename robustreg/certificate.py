@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,56 +11,9 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
 from .linear_regressor import LinearRegressor
-from .proof import judge
+from .proof import Certificate, judge
 
 PENALTIES = ("alpha_", "lambda_", "alpha")  # what fitted estimators call the strength of theirs
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """How far coefficients are from optimal; ``print`` it for a sentence.
-
-    Parameters
-    ----------
-    loss : str
-        ``"mse"``, ``"mae"`` or ``"huber"``.
-    objective : float
-        The value P of the objective at the coefficients, as ``LinearRegressor`` defines it.
-    dual : float
-        The value D of a feasible dual point: no coefficients at all have an objective below it.
-    gap : float
-        (P - D) / P, less ``rounding``: the objective exceeds its minimum by at most this fraction of it.
-        0.0 where P is 0.
-    rounding : float
-        The part of (P - D) / P that half a unit in the last place of each coefficient explains.
-    stationarity : float
-        The largest derivative with respect to a coefficient of a column of unit variance, beyond what
-        rounding explains, relative to the root mean square slope of the loss at the residuals. It is
-        linear in an error of the coefficients, where ``gap`` is quadratic (for ``"mse"`` and ``"huber"``).
-    unique : bool or None
-        Whether no other coefficients have the same objective; None where ``gap`` is not small enough
-        to tell.
-    """
-
-    loss: str
-    objective: float
-    dual: float
-    gap: float
-    rounding: float
-    stationarity: float
-    unique: bool | None
-
-    def __str__(self) -> str:
-        start = f"The {self.loss} objective {self.objective:.6g} "
-        if self.unique is None:
-            return (
-                f"{start}may exceed its minimum: by at most {self.gap:.2g} of itself, since no "
-                f"coefficients have an objective below {self.dual:.6g}."
-            )
-        only = "and no other coefficients reach it" if self.unique else "which other coefficients reach too"
-        if self.gap <= 1e-13:
-            return f"{start}is the minimum, to rounding, {only}."
-        return f"{start}is within {self.gap:.2g} of itself of the minimum, {only}."
 
 
 def certify(
@@ -147,10 +99,10 @@ def certify(
     alphas = np.broadcast_to(_penalty(estimator, alpha, w), len(coef))
     present = w > 0.0
     certificates = [
-        Certificate(loss, *judge(
+        judge(
             X[present], target[present], w[present], b, b0, loss=loss, delta=delta, alpha=float(strength),
             intercept=bool(getattr(estimator, "fit_intercept", True)),
-        ))
+        )
         for b, b0, target, strength in zip(coef, intercepts, targets.T, alphas, strict=True)
     ]  # fmt: skip
     return certificates[0] if np.ndim(y) == 1 else certificates

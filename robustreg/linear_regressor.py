@@ -69,14 +69,15 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dual_gap_ : float or ndarray of shape (n_targets,)
         (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel dual,
         less what rounding of the residuals explains: 0.0 means that float64 cannot show any excess
-        over the minimum. It belongs to the float64 solution, before a rounding to float32.
+        over the minimum. Outliers very far away do not count in P, so that they cannot hide the others.
+        It belongs to the float64 solution, before a rounding to float32.
     converged_ : bool
         Whether ``dual_gap_ <= tol`` and the canonical minimiser was found, for every target.
     unique_ : bool
         Whether the minimiser is unique, for every target.
     rank_ : int
         Number of linearly independent columns of X (centred, if there is an intercept), decided on
-        columns of equal size.
+        columns of equal size; a direction that only the last place of the numbers makes does not count.
     n_iter_ : int
         Iterations of the slowest target, at least 1.
     orthogonal_ : bool
@@ -90,6 +91,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     See Also
     --------
+    certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
     sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming, with an L1 penalty.

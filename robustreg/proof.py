@@ -16,7 +16,7 @@ told apart: no solver could have done better.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linprog, minimize
@@ -27,9 +27,34 @@ OPTIMAL = 1e-9  # relative gap up to which a dual point tells the set of minimis
 LARGEST_PROGRAM = 50_000  # rows of a linear program that HiGHS solves in seconds
 
 
-class Judgement(NamedTuple):
-    """Objective, the best lower bound found, and what follows; see ``Certificate``."""
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far coefficients are from optimal; ``print`` it for a sentence.
 
+    Parameters
+    ----------
+    loss : str
+        ``"mse"``, ``"mae"`` or ``"huber"``.
+    objective : float
+        The value P of the objective at the coefficients, as ``LinearRegressor`` defines it.
+    dual : float
+        The value D of a feasible dual point: no coefficients at all have an objective below it.
+    gap : float
+        (P - D) / P, less ``rounding``: the objective exceeds its minimum by at most this fraction of it.
+        Outliers very far away do not count in this P, so that they cannot hide the others. 0.0 where P
+        is 0.
+    rounding : float
+        The part of (P - D) / P that half a unit in the last place of each coefficient explains.
+    stationarity : float
+        The largest derivative with respect to a coefficient of a column of unit variance, beyond what
+        rounding explains, relative to the root mean square slope of the loss at the residuals. It is
+        linear in an error of the coefficients, where ``gap`` is quadratic (for ``"mse"`` and ``"huber"``).
+    unique : bool or None
+        Whether no other coefficients have the same objective; None where ``gap`` is not small enough
+        to tell.
+    """
+
+    loss: str
     objective: float
     dual: float
     gap: float
@@ -37,8 +62,20 @@ class Judgement(NamedTuple):
     stationarity: float
     unique: bool | None
 
+    def __str__(self) -> str:
+        start = f"The {self.loss} objective {self.objective:.6g} "
+        if self.unique is None:
+            return (
+                f"{start}may exceed its minimum: by at most {self.gap:.2g} of itself, since no "
+                f"coefficients have an objective below {self.dual:.6g}."
+            )
+        only = "and no other coefficients reach it" if self.unique else "which other coefficients reach too"
+        if self.gap <= 1e-13:
+            return f"{start}is the minimum, to rounding, {only}."
+        return f"{start}is within {self.gap:.2g} of itself of the minimum, {only}."
 
-def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judgement:
+
+def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Certificate:
     """Judge coefficients b (p,), b0 for data X (n, p), y, w > 0 (n,), all finite.
 
     The dtype of b says in which precision its last place is counted. ``search`` makes the bound tight where
@@ -47,7 +84,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judg
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         data = JudgedProblem(X, y, w, b, b0, loss, delta, alpha, intercept)
         if not np.isfinite(data.primal):
-            return Judgement(np.inf, -np.inf, 1.0, 0.0, 1.0, None)
+            return Certificate(loss, np.inf, -np.inf, 1.0, 0.0, 1.0, None)
         u = _dual(data, data.r, data.b, np.abs(data.r) < (data.knot or 4.0 * data.e))
         stationarity = data.stationarity(data.slope(data.r) if data.knot else u)
         gap, rounding, u = data.best(u)
@@ -57,7 +94,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Judg
         unique = _unique(data, u) if gap <= OPTIMAL else None
         P = (data.primal + data.far_cost) * data.unit
         D = (data.primal * (1.0 - gap - rounding) + data.far_cost) * data.unit
-        return Judgement(P, D, gap, rounding, stationarity, unique)
+        return Certificate(loss, float(P), float(D), gap, rounding, stationarity, unique)
 
 
 def _dual(data, r, b, F, always=False):
