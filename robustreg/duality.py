@@ -45,7 +45,7 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     W, noise = rows.w.sum(), rounding(problem, phi)
     r = rows.residual(phi)
     primal = problem.value(r, phi) / W
-    if np.abs(r).max() <= noise.max() and primal * W <= rows.w @ loss.value(noise):  # an exact fit
+    if np.all(np.abs(r) <= np.maximum(noise, 4.0 * EPS * rows.typical)):  # an exact fit
         return float(primal), 0.0
     for steps in range(5):
         missing = -problem.descent(u, phi)

@@ -1,5 +1,6 @@
-"""Least squares to the last digit: iterative refinement with residuals and gradients free of rounding.
+"""Coefficients to the last digit: iterative refinement with residuals and gradients free of rounding.
 
+For least squares, and for the other losses once it is known on which piece of the loss each row is.
 Refinement converges to the solution of the equations that its residuals belong to. In the solvers those
 are rounded: centred columns, a centred target, sums in float64. Here
 

@@ -15,8 +15,8 @@ from .rows import Rows, make_rows
 from .solution import Options, Solution, Status
 from .solvers import solve
 
-# In units of the largest abs(y): a smaller knot is lost in the rounding of a residual, a larger one is
-# beyond all residuals.
+# In units of a typical y a smaller knot is lost in the rounding of a residual; in units of the largest a
+# larger one is beyond all residuals.
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
@@ -35,7 +35,6 @@ class Specification:
     solver: str
     max_iter: int
     tol: float
-    warm_start: bool
     verbose: int
 
 
@@ -143,12 +142,18 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
 
 def _nearer(y, least):
     """y with those very far from the others moved to a limit of at least ``least``."""
-    some = y[:: 1 + len(y) // SAMPLE]
-    middle = np.median(some)
+    middle = np.median(y[:: 1 + len(y) // SAMPLE])
     with np.errstate(over="ignore"):
-        size = np.abs(some - middle)
-        limit = max(FAR * np.median(size[size > 0.0]), least) if size.any() else np.inf
+        limit = max(FAR * _typical(y), least) or np.inf
         return np.clip(y, middle - limit, middle + limit)
+
+
+def _typical(y) -> float:
+    """How far y is from its middle, where it is not there: a median, of some rows."""
+    some = y[:: 1 + len(y) // SAMPLE]
+    with np.errstate(over="ignore"):
+        size = np.abs(some - np.median(some))
+    return float(np.median(size[size > 0.0])) if size.any() else 0.0
 
 
 def _attempt(rows: Rows, y, spec: Specification, start) -> _Target:
@@ -170,7 +175,7 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
             loss, alpha, unit = Squared(), spec.alpha, np.square(scale)
         elif spec.loss == "mae":
             loss, alpha, unit = Absolute(), spec.alpha * scale, scale
-        elif knot <= BELOW_ROUNDING:  # delta * abs(r), as far as float64 can tell
+        elif spec.delta <= BELOW_ROUNDING * _typical(rows.y) * scale:  # delta * abs(r), as far as float64 can tell
             loss, alpha, unit = Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
         else:
             loss, alpha, unit = Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)

@@ -15,7 +15,7 @@ from scipy.linalg import qr
 
 EPS = np.finfo(np.float64).eps
 FAR = 1e4  # in typical residuals
-TINY = 1e-13  # a knot, in units of y, that the rounding of a residual hides
+TINY = 1e-13  # a knot, in units of a typical y, that the rounding of a residual hides
 
 
 class JudgedProblem:
@@ -31,7 +31,8 @@ class JudgedProblem:
         w = w / w.max()
         w, far = w / w.sum(), np.zeros(len(y), dtype=bool)
         if loss != "mse":
-            far, side = _far(X, y, b, b0, 2.0 * delta if loss == "huber" else 0.0)
+            typical = _typical(np.abs(y - np.median(y)))
+            far, side = _far(y - X @ b - b0, typical, 2.0 * delta if loss == "huber" else 0.0)
             far &= _rank(X[~far], 0.0) == _rank(X, 0.0) if far.any() else False
         X_far, w_far, r_far = X[far], w[far], y[far] - X[far] @ b - b0
         X, y, w = X[~far], y[~far], w[~far]
@@ -40,7 +41,7 @@ class JudgedProblem:
         self.knot = {"mse": np.inf, "mae": 0.0, "huber": delta / unit}[loss]
         self.unit = unit if loss == "mae" else unit * unit
         self.a = np.ldexp(alpha, (up_y if loss == "mae" else 0) - 2 * up)
-        if 0.0 < self.knot < TINY:  # Huber's loss is delta * abs(r) at every residual that is not 0
+        if loss == "huber" and delta < TINY * typical:  # delta * abs(r), as far as float64 can tell
             self.knot, self.unit, self.a = 0.0, unit * delta, np.ldexp(self.a, up_y) / delta
         self.bound = self.knot or 1.0
         if not np.all(np.isfinite(self.a)):
@@ -55,7 +56,7 @@ class JudgedProblem:
         self.r = y - Z @ self.b - c
         evaluation = EPS * (np.abs(y) + np.abs(Z) @ np.abs(self.b) + abs(c))
         own = np.abs(X) @ half.astype(np.float64) + half0 + evaluation
-        self.e = 16.0 * np.maximum(own, max(np.median(own), EPS * (self.w @ np.abs(y))))
+        self.e = 16.0 * np.maximum(own, max(np.median(own), EPS * _typical(np.abs(y))))
         self.primal = float(self.w @ self.value(self.r) + 0.5 * self.a @ np.square(self.b))
         pulls = self.bound * w_far * (side[far] if far.any() else 1.0)
         self.pull, self.level = pulls @ (np.ldexp(X_far, -up) - mean), pulls.sum() if intercept else 0.0
@@ -138,7 +139,7 @@ class JudgedProblem:
         """(relative gap beyond rounding, relative gap that rounding explains) of a feasible u."""
         over, allowed = self.excess(u)
         over, allowed = self.w @ over, self.w @ allowed
-        if np.abs(self.r).max() <= self.e.max() and self.primal <= self.w @ self.value(self.e):  # an exact fit
+        if np.all(np.abs(self.r) <= self.e):  # an exact fit
             over, allowed = 0.0, over + allowed
         if self.a.any():
             v, noise = self.miss(u)
@@ -146,12 +147,13 @@ class JudgedProblem:
         return (float(over / self.primal), float(allowed / self.primal)) if self.primal > 0.0 else (0.0, 0.0)
 
 
-def _far(X, y, b, b0, least):
+def _far(r, typical, least):
     """(rows very far from the fit, bool; the sides they are on), (n,) each."""
-    r, typical = y - X @ b - b0, 0.0
-    for size in (np.abs(r), np.abs(y - np.median(y))):
-        typical = max(typical, np.median(size[size > 0.0]) if size.any() else 0.0)
-    return np.abs(r) > max(FAR * typical, least), np.sign(r)
+    return np.abs(r) > max(FAR * typical, FAR * _typical(np.abs(r)), least), np.sign(r)
+
+
+def _typical(size):
+    return float(np.median(size[size > 0.0])) if size.any() else 0.0
 
 
 def _rank(A, places):

@@ -112,3 +112,36 @@ def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
     kept = sigma > np.maximum(10.0 * m * EPS * sigma[0], 2.0 * blurred)
     dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
     return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)
+
+
+def least_norm(S: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:
+    """B with V' diag(scale) B = 1 / sigma and columns in the raw row space, the range of diag(scale) V.
+
+    Raw units may differ by many decades, and a small row of B must be as right as a large one, so that
+    nothing may be projected or squared. With r rows of V that span all others and have large scales,
+    V_rest = H V_piv, the raw row space is B_rest = K B_piv for K = diag(scale_rest) H diag(scale_piv)^-1,
+    and the equation is one for B_piv alone, with ratios of a scale to a larger one only.
+    """
+    piv, rest = _spanning(S.V, 1.0 / inverse_scale)
+    H = np.linalg.solve(S.V[piv].T, S.V[rest].T).T
+    ratio = inverse_scale[piv] / inverse_scale[rest, None]  # scale_rest / scale_piv
+    M = S.V[piv].T + S.V[rest].T @ (H * np.square(ratio))
+    E = np.linalg.solve(M, np.diag(1.0 / S.sigma))
+    B = np.empty_like(S.V)
+    B[piv] = inverse_scale[piv, None] * E
+    B[rest] = (H * ratio) @ B[piv]
+    return B
+
+
+def _spanning(V, scale):
+    """Indices of r independent rows of V (p, r), largest scale * distance from the span first, and the others."""
+    V, left = V.copy(), np.ones(len(V), dtype=bool)
+    piv = []
+    for _ in range(V.shape[1]):
+        size = np.linalg.norm(V, axis=1) * left
+        near = size < 1e-6 * size.max()
+        piv.append(int(np.argmax(np.where(near, 0.0, size * scale))))
+        left[piv[-1]] = False
+        direction = V[piv[-1]] / size[piv[-1]]
+        V -= np.outer(V @ direction, direction)
+    return np.array(piv), np.flatnonzero(left)

@@ -207,6 +207,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _specification(self) -> Specification:
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
+        parameters.flag("warm_start", self.warm_start)
         return Specification(
             loss=parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)],
             delta=parameters.number("delta", self.delta, positive=True),
@@ -215,7 +216,6 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             solver=parameters.choice("solver", self.solver, parameters.SOLVERS),
             max_iter=parameters.count("max_iter", self.max_iter, least=1),
             tol=parameters.number("tol", self.tol, positive=True),
-            warm_start=parameters.flag("warm_start", self.warm_start),
             verbose=parameters.count("verbose", self.verbose, least=0),
         )
 

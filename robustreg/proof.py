@@ -70,6 +70,11 @@ class Certificate:
                 f"coefficients have an objective below {self.dual:.6g}."
             )
         only = "and no other coefficients reach it" if self.unique else "which other coefficients reach too"
+        if self.rounding > 1e-6:
+            return (
+                f"{start}is within {self.gap:.2g} of itself of the minimum, but for what rounding of the "
+                f"coefficients explains: up to {self.rounding:.2g} of itself."
+            )
         if self.gap <= 1e-13:
             return f"{start}is the minimum, to rounding, {only}."
         return f"{start}is within {self.gap:.2g} of itself of the minimum, {only}."

@@ -84,6 +84,12 @@ class Rows:
         """r = y - Z phi, (n,)."""
         return self.y - self.fitted(phi)
 
+    @property
+    def typical(self) -> float:
+        """The size of y, where it is not zero: a median, of some rows."""
+        size = np.abs(self.y[:: 1 + len(self.y) // SAMPLE])
+        return float(np.median(size[size > 0.0])) if size.any() else float(np.abs(self.y).max())
+
     def magnitude(self, phi):
         """abs(y) + abs(Z) abs(phi), the size of the terms that a residual is the difference of, (n,)."""
         slopes = phi[: self.rank]
@@ -254,7 +260,7 @@ def _orthogonal(plain: Rows) -> Rows:
     if S.rank == np.count_nonzero(varying):
         T[varying] = S.V / S.sigma / size[:, None]
     elif S.rank:
-        T[varying] = _least_norm(S, inverse_scale[varying] / size) / inverse_scale[varying, None]
+        T[varying] = linalg.least_norm(S, inverse_scale[varying] / size) / inverse_scale[varying, None]
     rows = replace(plain, rank=S.rank, basis=T, orthogonal=True)
     if S.rank:
         _, sigma, Vt = np.linalg.svd(_slopes(rows, plain.w / plain.w.sum()))
@@ -270,36 +276,3 @@ def _slopes(rows, q):
     """R with R'R = Z'diag(q)Z of the columns of Z without the intercept, less their means if there is one."""
     R = rows.triangle(q)
     return np.linalg.qr(R[:, [-1, *range(R.shape[1] - 1)]], mode="r")[1:, 1:] if rows.intercept else R
-
-
-def _least_norm(S, inverse_scale):
-    """B with V' diag(scale) B = 1 / sigma and columns in the raw row space, the range of diag(scale) V.
-
-    Raw units may differ by many decades, and a small row of B must be as right as a large one, so that
-    nothing may be projected or squared. With r rows of V that span all others and have large scales,
-    V_rest = H V_piv, the raw row space is B_rest = K B_piv for K = diag(scale_rest) H diag(scale_piv)^-1,
-    and the equation is one for B_piv alone, with ratios of a scale to a larger one only.
-    """
-    piv, rest = _spanning(S.V, 1.0 / inverse_scale)
-    H = np.linalg.solve(S.V[piv].T, S.V[rest].T).T
-    ratio = inverse_scale[piv] / inverse_scale[rest, None]  # scale_rest / scale_piv
-    M = S.V[piv].T + S.V[rest].T @ (H * np.square(ratio))
-    E = np.linalg.solve(M, np.diag(1.0 / S.sigma))
-    B = np.empty_like(S.V)
-    B[piv] = inverse_scale[piv, None] * E
-    B[rest] = (H * ratio) @ B[piv]
-    return B
-
-
-def _spanning(V, scale):
-    """Indices of r independent rows of V (p, r), largest scale * distance from the span first, and the others."""
-    V, left = V.copy(), np.ones(len(V), dtype=bool)
-    piv = []
-    for _ in range(V.shape[1]):
-        size = np.linalg.norm(V, axis=1) * left
-        near = size < 1e-6 * size.max()
-        piv.append(int(np.argmax(np.where(near, 0.0, size * scale))))
-        left[piv[-1]] = False
-        direction = V[piv[-1]] / size[piv[-1]]
-        V -= np.outer(V @ direction, direction)
-    return np.array(piv), np.flatnonzero(left)

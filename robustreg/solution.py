@@ -29,10 +29,9 @@ class Status(Enum):
 
 @dataclass(slots=True)
 class Work:
-    """What a solve cost: iterations, and whether the orthogonal fallback was used."""
+    """What a solve cost."""
 
     n_iter: int = 0
-    orthogonal: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

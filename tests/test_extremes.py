@@ -97,6 +97,25 @@ def test_a_fill_value_in_y_is_an_outlier_like_any_other(loss, weighted, alpha):
             np.testing.assert_array_equal(model.outliers_, expected.outliers_)
 
 
+@pytest.mark.parametrize("value", [1e6, 1e10, 1e14, 1e20, 1e36])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_fill_value_with_a_column_of_its_own(loss, value):
+    # The column takes it up, so that it is no outlier; the others are as if that row were absent.
+    X, y = noisy()
+    X = np.column_stack([X, np.arange(60) == 3])
+    y[3] = value
+    rest = np.arange(60) != 3
+    expected = LinearRegressor(loss).fit(X[rest, :2], y[rest])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = LinearRegressor(loss).fit(X, y)
+    if model.converged_:
+        np.testing.assert_allclose(model.coef_[:2], expected.coef_, rtol=1e-9)
+    else:  # float64 is at its end, and says so
+        assert value >= 1e14
+        assert "dual_gap_" in str(caught[0].message)
+
+
 @pytest.mark.parametrize("loss", ["mae", "huber"])
 def test_a_far_target_that_the_fit_reaches_is_no_outlier(loss):
     X, y = noisy()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 def test_seeded_problems(block):
     outcomes = []
     for seed in range(60 * block, 60 * (block + 1)):
-        _, message, outcome, _ = run(seed)
+        _, message, outcome, _ = run(seed, cap=60.0)
         assert not message, f"seed {seed}: {message}\n{random_features(seed)}"
         outcomes.append(outcome)
     assert outcomes.count("warned") + outcomes.count("refused") <= 6

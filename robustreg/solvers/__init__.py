@@ -31,7 +31,7 @@ def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options
         objective, gap = relative_gap(problem, limit.phi, limit.u)
         if limit.status is Status.EXACT and gap <= FAINT:
             return replace(limit, objective=objective, gap=gap)
-    work = Work(orthogonal=rows.orthogonal)
+    work = Work()
     minimise = solve_reference if solver == "scipy" else SOLVERS[type(loss)]
     pair = minimise(problem, options, work)
     objective, gap = relative_gap(problem, pair.phi, pair.u)
