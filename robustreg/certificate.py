@@ -13,7 +13,7 @@ from . import parameters
 from .linear_regressor import LinearRegressor
 from .proof import Certificate, judge
 
-PENALTIES = ("alpha_", "lambda_", "alpha")  # what fitted estimators call the strength of theirs
+PENALTIES = ("alpha_", "lambda_", "alpha", "C")  # what fitted estimators call the strength of theirs
 
 
 def certify(

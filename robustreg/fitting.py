@@ -132,7 +132,7 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
     if not len(moved):
         return target
     beyond = np.sign(y - near)[moved] * target.solution.r[moved] - target.loss.knot
-    if np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
+    if target.solution.unique and np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
         slope = 1.0 if spec.loss == "mae" else spec.delta
         with np.errstate(over="ignore"):
             cut = slope * ((rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved])

@@ -166,7 +166,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If ``dual_gap_ > tol``.
+            If ``dual_gap_ > tol``, or if the canonical one of several minimisers was not found.
         """
         before = self.__dict__.copy()
         try:

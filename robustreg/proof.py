@@ -89,7 +89,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Cert
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         data = JudgedProblem(X, y, w, b, b0, loss, delta, alpha, intercept)
         if not np.isfinite(data.primal):
-            return Certificate(loss, np.inf, -np.inf, 1.0, 0.0, 1.0, None)
+            return Certificate(loss, np.inf, 0.0, 1.0, 0.0, 1.0, None)
         u = _dual(data, data.r, data.b, np.abs(data.r) < (data.knot or 4.0 * data.e))
         stationarity = data.stationarity(data.slope(data.r) if data.knot else u)
         gap, rounding, u = data.best(u)
@@ -99,7 +99,7 @@ def judge(X, y, w, b, b0, *, loss, delta, alpha, intercept, search=True) -> Cert
         unique = _unique(data, u) if gap <= OPTIMAL else None
         P = (data.primal + data.far_cost) * data.unit
         D = (data.primal * (1.0 - gap - rounding) + data.far_cost) * data.unit
-        return Certificate(loss, float(P), float(D), gap, rounding, stationarity, unique)
+        return Certificate(loss, float(P), max(0.0, float(D)), gap, rounding, stationarity, unique)
 
 
 def _dual(data, r, b, F, always=False):

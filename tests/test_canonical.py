@@ -129,3 +129,20 @@ def test_a_row_of_weight_zero_is_absent_whatever_it_holds(loss):
     if loss == "huber":
         assert model.outliers_.shape == (31,)
         assert model.outliers_[-1]
+
+
+@pytest.mark.parametrize("far", [1e5, 1e9, 1e20])
+def test_an_interval_that_ends_at_a_row_far_away_has_its_middle_there(far):
+    rng = np.random.default_rng(0)
+    y = np.where(np.arange(1000) % 2, far, 0.0) + rng.standard_normal(1000)
+    for order in (np.arange(1000), rng.permutation(1000)):
+        model = LinearRegressor("mae").fit(np.zeros((1000, 1)), y[order])
+        assert model.intercept_ == pytest.approx(np.median(y), rel=1e-12)
+        assert not model.unique_
+    near = np.append(rng.standard_normal(99), far)
+    w = np.append(np.ones(99, dtype=int), 99)
+    for loss in ("mae", "huber"):
+        weighted = LinearRegressor(loss, delta=1e-3).fit(np.zeros((100, 1)), near, w)
+        repeated = LinearRegressor(loss, delta=1e-3).fit(np.zeros((198, 1)), np.repeat(near, w))
+        assert weighted.intercept_ == pytest.approx(repeated.intercept_, rel=1e-12)
+        assert weighted.intercept_ == pytest.approx((near[:99].max() + far) / 2, rel=1e-9)

@@ -2,6 +2,8 @@
 
 import warnings
 
+import fuzz
+import numpy as np
 import pytest
 from fuzz import FEATURES, build, check, random_features, run
 from hypothesis import HealthCheck, given, settings
@@ -29,3 +31,14 @@ def test_drawn_features(seed, features):
         X, y, w, parameters = build(seed, features)
     message, _ = check(X, y, w, parameters, features["storage"])
     assert not message
+
+
+def test_a_failure_is_reduced_to_what_makes_it_fail(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y, w = rng.standard_normal((64, 8)), rng.standard_normal(64), np.ones(64)
+    X[37, 5] = 1e3
+    fail = lambda X, *rest: ("planted" if (X == 1e3).any() else "", "wrong" if (X == 1e3).any() else "right")  # noqa: E731
+    monkeypatch.setattr(fuzz, "check", fail)
+    X, y, w = fuzz.reduce(X, y, w, {}, "C")
+    assert X.tolist() == [[1e3]]
+    assert len(y) == len(w) == 1

@@ -81,14 +81,13 @@ def test_the_least_norm_of_all_minimisers(loss, block):
         np.testing.assert_allclose(shuffled.coef_, model.coef_, atol=1e-8, err_msg=str(seed))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["mse", "huber"])
 def test_least_squares_of_dependent_columns_equals_the_pseudoinverse(loss):
     for seed in range(40):
         X, y = deficient(seed)
-        model = LinearRegressor(loss, delta=1e6).fit(X, y)
-        if loss != "mae":  # no residual reaches delta: Huber's loss is least squares
-            expected = np.linalg.pinv(X - X.mean(axis=0), rcond=1e-12) @ (y - y.mean())
-            np.testing.assert_allclose(model.coef_, expected, atol=1e-10, err_msg=str(seed))
+        model = LinearRegressor(loss, delta=1e6).fit(X, y)  # which no residual reaches
+        expected = np.linalg.pinv(X - X.mean(axis=0), rcond=1e-12) @ (y - y.mean())
+        np.testing.assert_allclose(model.coef_, expected, atol=1e-10, err_msg=str(seed))
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
