@@ -11,7 +11,7 @@ from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
 from .problem import ridge_problem
 from .proof import judge
-from .rows import Rows, make_rows
+from .rows import SAMPLE, Rows, make_rows
 from .solution import Options, Solution, Status
 from .solvers import solve
 
@@ -21,7 +21,7 @@ BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
 # A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
-FAR, SAMPLE = 1e4, 1000
+FAR = 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
 
     Beyond the knots a loss is linear: an outlier pulls, and how far it is does not matter. So those very
     far away are fitted nearer, where they do not swamp the others' digits; the minimiser is the same as
-    long as they stay on their side.
+    long as they stay on their side. If it is not unique, the canonical one may depend on how far they are: then
+    nothing is moved.
     """
     near = y if spec.loss == "mse" else _nearer(y, 4.0 * spec.delta if spec.loss == "huber" else 0.0)
     target = _attempt(rows, near, spec, start)

@@ -29,11 +29,12 @@ class JudgedProblem:
 
     def __init__(self, X, y, w, b, b0, loss, delta, alpha, intercept):
         w = w / w.max()
-        w, far = w / w.sum(), np.zeros(len(y), dtype=bool)
+        w, far, side = w / w.sum(), np.zeros(len(y), dtype=bool), np.zeros(len(y))
         if loss != "mse":
             typical = _typical(np.abs(y - np.median(y)))
             far, side = _far(y - X @ b - b0, typical, 2.0 * delta if loss == "huber" else 0.0)
-            far &= _rank(X[~far], 0.0) == _rank(X, 0.0) if far.any() else False
+            if far.any() and _rank(X[~far], 0.0) < _rank(X, 0.0):  # one of them alone makes a direction
+                far[:] = False
         X_far, w_far, r_far = X[far], w[far], y[far] - X[far] @ b - b0
         X, y, w = X[~far], y[~far], w[~far]
         up, up_y = np.frexp(np.abs(X).max(axis=0))[1], int(np.frexp(np.abs(y).max())[1])
@@ -58,7 +59,7 @@ class JudgedProblem:
         own = np.abs(X) @ half.astype(np.float64) + half0 + evaluation
         self.e = 16.0 * np.maximum(own, max(np.median(own), EPS * _typical(np.abs(y))))
         self.primal = float(self.w @ self.value(self.r) + 0.5 * self.a @ np.square(self.b))
-        pulls = self.bound * w_far * (side[far] if far.any() else 1.0)
+        pulls = self.bound * w_far * side[far]
         self.pull, self.level = pulls @ (np.ldexp(X_far, -up) - mean), pulls.sum() if intercept else 0.0
         self.far_cost = float(w_far @ self.value(np.ldexp(r_far, -up_y)))
         self.spread = np.sqrt(w @ np.square(Z))
@@ -105,9 +106,8 @@ class JudgedProblem:
         """v - a b, and what rounding can cause of it, (p,) each."""
         noise = np.where(np.abs(self.r) <= self.knot, self.e, 0.0)
         size = 16.0 * EPS * np.sqrt(self.w @ np.square(u)) + np.sqrt(self.w @ np.square(noise))
-        return (self.w * u) @ self.Z + self.pull - self.a * self.b, size * self.spread + 16.0 * EPS * self.a * np.abs(
-            self.b
-        )
+        penalty = self.a * self.b
+        return (self.w * u) @ self.Z + self.pull - penalty, size * self.spread + 16.0 * EPS * np.abs(penalty)
 
     def stationarity(self, u):
         """The largest gradient with respect to a standardised coefficient, relative to the slopes' size."""

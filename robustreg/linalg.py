@@ -64,17 +64,16 @@ def factor_of_root(R: np.ndarray) -> Factor:
     return Factor(R / scale, scale, float(rcond) ** 2, rcond >= WELL_CONDITIONED)
 
 
-def factor_shifted(G: np.ndarray, reference: np.ndarray) -> tuple[Factor, bool]:
+def factor_shifted(G: np.ndarray, reference: np.ndarray) -> Factor:
     """Factor G, or G + tau * reference with the least tau = 1e-10, 1e-8, ... that is sound.
 
-    Returns the factor and whether G itself was sound. ``reference`` is positive definite.
+    ``reference`` is positive definite.
     """
-    result = factor(G)
-    plain, tau = result.sound, 1e-10
+    result, tau = factor(G), 1e-10
     while not result.sound and tau < 1e4:
         result = factor(G + tau * reference)
         tau *= 100.0
-    return result, plain
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

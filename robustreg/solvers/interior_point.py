@@ -76,7 +76,7 @@ def _step(problem: Problem, point: Point, r) -> Point:
     factor = problem.factor(q)
     if factor.rcond == 0.0:
         M = rows.gram(q) + quadratic.G
-        factor, _ = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
+        factor = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
     rp = quadratic.gradient(phi) - rows.adjoint(a)
     rd = r - vp + vm
     # 2. Predictor.

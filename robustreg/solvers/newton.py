@@ -42,7 +42,7 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) ->
         factor = problem.factor(rows.w * zone)
         sound = factor.sound
         if not sound:
-            factor, _ = linalg.factor_shifted(rows.gram(rows.w * zone) + problem.quadratic.G, rows.gram_all)
+            factor = linalg.factor_shifted(rows.gram(rows.w * zone) + problem.quadratic.G, rows.gram_all)
         descent = problem.descent(loss.slope(r), phi)
         step = factor.solve(descent)
         decrement = step @ descent
