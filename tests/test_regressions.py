@@ -34,10 +34,12 @@ def test_problems_that_the_fuzzer_found(seed):
     assert not message, random_features(seed)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "alpha"), [("mse", 0.0), ("mae", 0.0), ("huber", 0.0), ("mse", 0.1), ("huber", 0.1)]
+)
 @pytest.mark.parametrize("decades", [2, 4, 8])
-def test_least_norm_coefficients_are_right_one_by_one(loss, decades):
-    # A small coefficient beside a large one: exact arithmetic has b = X'(X X')^-1 y.
+def test_small_coefficients_beside_large_ones_are_right(loss, alpha, decades):
+    # Exact arithmetic has b = X'(X X' + n alpha I)^-1 y: the least norm, or a ridge.
     for seed in range(10):
         rng = np.random.default_rng(seed)
         n = int(rng.integers(1, 6))
@@ -47,13 +49,15 @@ def test_least_norm_coefficients_are_right_one_by_one(loss, decades):
         K = [[sum(a * b for a, b in zip(p, q, strict=True)) for q in rows] + [Fraction(t)]
              for p, t in zip(rows, y.tolist(), strict=True)]  # fmt: skip
         for k in range(n):
+            K[k][k] += n * Fraction(alpha)
+        for k in range(n):
             K[k] = [x / K[k][k] for x in K[k]]
             for i in range(n):
                 if i != k:
                     K[i] = [a - K[i][k] * b for a, b in zip(K[i], K[k], strict=True)]
         exact = [float(sum(rows[i][j] * K[i][-1] for i in range(n))) for j in range(n + 4)]
-        model = LinearRegressor(loss, fit_intercept=False).fit(X, y)
-        np.testing.assert_allclose(model.coef_, exact, rtol=1e-10)
+        model = LinearRegressor(loss, delta=1e9, alpha=alpha, fit_intercept=False).fit(X, y)
+        np.testing.assert_allclose(model.coef_, exact, rtol=1e-9 if alpha else 1e-10)
 
 
 @pytest.mark.parametrize("t", [1e-8, 1e-20, 1e-30, 1e-32, 1e-100])
@@ -119,3 +123,30 @@ def test_weights_near_the_largest_number_are_certified(loss):
     proof = certify(model, X8, Y8, w)
     assert proof.gap <= 1e-13
     assert proof.objective == pytest.approx(model.objective_, rel=1e-13)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_direction_that_only_the_last_place_makes_does_not_count(loss):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(60)
+    X = np.column_stack([x + 1e6 / 3, x + 1e6 / 7])  # the same column, but for the rounding of the offsets
+    y = 2 * x + rng.standard_t(2, 60)
+    model = LinearRegressor(loss).fit(X, y)
+    assert model.rank_ == 1
+    assert np.abs(model.coef_).max() < 10.0
+
+
+@pytest.mark.parametrize("seed", [1392, 5460])
+def test_a_heavy_row_among_weights_is_the_middle_of_y(seed):
+    _, message, outcome, _ = run(seed, cap=60.0)
+    assert (message, outcome) == ("", "right")
+
+
+def test_penalised_coefficients_in_small_units_are_stationary():
+    # In tiny units a coefficient is all penalty; the certificate's gradient is that of a standardised column.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((14, 15)) * 10.0 ** rng.uniform(-4, 4, 15)
+        y = X @ rng.standard_normal(15) + rng.standard_t(2, 14)
+        model = LinearRegressor("mae", alpha=10.0, fit_intercept=False).fit(X, y)
+        assert certify(model, X, y).stationarity <= 1e-10
