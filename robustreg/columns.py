@@ -22,107 +22,199 @@ mostly not zero is held dense, where it can be shifted.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from scipy import sparse
 
+from .threads import in_parallel
+
 EPS = np.finfo(np.float64).eps
 BLOCK = 2**18  # entries of one block: 2 MB of float64, which stays in a core's cache
+LONGEST = 2**14  # rows of one block: several vectors as long stay there, too
+PARTS = 16  # of the rows, for so many threads at most
 OFFSET = 4.0  # a mean up to so many standard deviations costs a factor of 17 in conditioning: no digit
 MODERATE = 2.0**300  # scales that neither overflow nor underflow when they are moved or squared
 LARGEST = 2.0**1022  # a column beyond it could overflow when it is centred
 
 
+class NotFiniteError(ValueError):
+    """X has a NaN or an infinite entry."""
+
+
+class Blocks:
+    """(X - shift) * scale for a 2-D array X of any real dtype and order, by blocks of rows of float64.
+
+    X is only read. ``shift`` and ``scale`` (p,) may be None. Blocks are views of X where nothing has to be
+    computed; else they lie in a buffer, in the order of X, that the next one overwrites.
+    """
+
+    def __init__(self, X, shift=None, scale=None):
+        self.X, self.shift, self.scale = X, shift, scale
+        self.n_rows, self.n_cols = X.shape
+        self.step = min(max(16, BLOCK // max(1, self.n_cols)), LONGEST)
+        self.n_blocks = max(1, -(-self.n_rows // self.step))
+        self.plain = shift is None and scale is None and X.dtype == np.float64
+        self.by_columns = X.flags.f_contiguous and not X.flags.c_contiguous
+        self.whole = self._computed(slice(0, self.n_rows), self._buffer()) if self.n_blocks == 1 else None
+
+    def _buffer(self):
+        if self.plain and (self.X.flags.c_contiguous or self.n_blocks == 1):
+            return None
+        return np.empty(min(self.step, self.n_rows) * self.n_cols)
+
+    def _computed(self, rows, buffer):
+        X = self.X[rows]
+        if buffer is None:
+            return X
+        buffer = buffer[: X.size]
+        if self.by_columns:
+            block = buffer.reshape(X.shape[::-1]).T
+        else:
+            block = buffer.reshape(X.shape)
+        np.copyto(block, X)
+        if self.shift is not None:
+            block -= self.shift
+        if self.scale is not None:
+            block *= self.scale
+        return block
+
+    def __iter__(self):
+        """(slice, block) in order."""
+        if self.whole is not None:
+            yield slice(0, self.n_rows), self.whole
+            return
+        buffer = self._buffer()
+        for k in range(self.n_blocks):
+            rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+            yield rows, self._computed(rows, buffer)
+
+    def sweep(self, kernel):
+        """The sums of what kernel(slice, block) returns: a tuple of arrays, numbers or lists, or None.
+
+        They are added up in an order that does not depend on the number of threads.
+        """
+        if self.whole is not None:
+            return kernel(slice(0, self.n_rows), self.whole)
+        n_parts = min(self.n_blocks, PARTS)
+
+        def part(i):
+            total, buffer = None, self._buffer()
+            for k in range(self.n_blocks * i // n_parts, self.n_blocks * (i + 1) // n_parts):
+                rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+                total = _added(total, kernel(rows, self._computed(rows, buffer)))
+            return total
+
+        return reduce(_added, in_parallel(part, n_parts))
+
+    def take(self, index):
+        """The rows ``index``, an index array, as a new array."""
+        if self.whole is not None:
+            return self.whole[index]
+        block = self.X[index].astype(np.float64)
+        if self.shift is not None:
+            block -= self.shift
+        if self.scale is not None:
+            block *= self.scale
+        return block
+
+
+def _added(total, more):
+    if total is None or more is None:
+        return more
+    return tuple(a + b for a, b in zip(total, more, strict=True))
+
+
 class DenseColumns:
     """Columns of a 2-D array of any real dtype and order; the array is only read."""
 
-    def __init__(self, X, w, centre, offset=OFFSET):
-        self.X = X
+    def __init__(self, X, shift, inverse_scale, peak):
         self.n_rows, self.n_cols = X.shape
-        self.step = max(16, BLOCK // max(1, self.n_cols))
-        self.shift, self.inverse_scale, self.peak = self._standardise(w / w.sum(), centre, offset)
-        varying = self.inverse_scale[self.inverse_scale != 0.0]
+        self.shift, self.inverse_scale, self.peak = shift, inverse_scale, peak
+        varying = inverse_scale[inverse_scale != 0.0]
         moderate = np.all((varying < MODERATE) & (varying > 1.0 / MODERATE))
-        # Scales applied to the other factor; then the blocks are those of X itself.
-        self.outer = self.inverse_scale if moderate and not self.shift.any() else None
-        self._whole = self._block(slice(None)) if self.n_rows <= self.step and self.outer is None else None
+        # Scales go to the other factor, where they are moderate; then the blocks are those of X itself.
+        self.outer = inverse_scale if moderate else None
+        self.inner = Blocks(X, shift if shift.any() else None, None if moderate else inverse_scale)
 
-    def _raw_blocks(self):
-        for start in range(0, self.n_rows, self.step):
-            rows = slice(start, min(start + self.step, self.n_rows))
-            yield rows, np.asarray(self.X[rows], dtype=np.float64)
-
-    def _standardise(self, share, centre, offset):
-        """Weighted means and root mean squares about them; both as safe from overflow as X is."""
-        low, high = np.full((2, self.n_cols), [[np.inf], [-np.inf]])
-        mean = np.zeros(self.n_cols)
-        for rows, block in self._raw_blocks():
-            np.minimum(low, block.min(axis=0), out=low)
-            np.maximum(high, block.max(axis=0), out=high)
-            with np.errstate(over="ignore", invalid="ignore"):  # such columns are refused below
-                mean += share[rows] @ block
-        peak = np.maximum(np.abs(low), np.abs(high))
-        if np.any(peak > LARGEST):
-            raise ValueError(
-                f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
-                "to compute with; rescale that column."
-            )
-        mean = np.clip(mean, low, high) if centre else np.zeros(self.n_cols)
-        unit = _power_of_two(peak)
-        square = np.zeros(self.n_cols)
-        for rows, block in self._raw_blocks():
-            square += share[rows] @ np.square((block - mean) / unit)
-        spread = np.sqrt(square)
-        # A centred column that varies by a few units in its last place only is a constant.
-        empty = high - low <= 4 * EPS * peak if centre else peak == 0.0
-        spread = np.where(spread > 0.0, spread, np.where(empty, 0.0, (high - low) / unit))  # lost: weights near 0
-        shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
-        spread = np.hypot(spread, (mean - shift) / unit)
-        inverse = _reciprocal(unit * _power_of_two(np.where(empty, 1.0, spread)))
-        return shift, np.where(empty, 0.0, inverse), peak
-
-    def _block(self, rows):
-        return (np.asarray(self.X[rows], dtype=np.float64) - self.shift) * self.inverse_scale
+    @classmethod
+    def standardised(cls, X, w, centre, offset=OFFSET):
+        """Columns of X shifted, if ``centre``, and scaled to about unit size with weights w (n,)."""
+        return cls(X, *_standardise(X, w / w.sum(), centre, offset))
 
     def blocks(self):
-        if self._whole is not None:
-            yield slice(0, self.n_rows), self._whole
-            return
-        for rows, block in self._raw_blocks():
-            yield rows, (block - self.shift) * self.inverse_scale
-
-    def _inner_blocks(self):
-        """Blocks of the factor beside ``outer``: X itself, or Z."""
-        return self.blocks() if self.outer is None else self._raw_blocks()
+        for rows, block in self.inner:
+            yield rows, block if self.outer is None else block * self.outer
 
     def _outer(self, beta):
         return beta if self.outer is None else self.outer * beta
 
     def dot(self, beta):
         out, beta = np.empty(self.n_rows), self._outer(beta)
-        for rows, block in self._inner_blocks():
-            out[rows] = block @ beta
+
+        def kernel(rows, block):
+            np.dot(block, beta, out=out[rows])
+
+        self.inner.sweep(kernel)
         return out
 
     def magnitude(self, beta):
         out, beta = np.empty(self.n_rows), self._outer(beta)
-        for rows, block in self._inner_blocks():
-            out[rows] = np.abs(block) @ beta
+
+        def kernel(rows, block):
+            np.dot(np.abs(block), beta, out=out[rows])
+
+        self.inner.sweep(kernel)
         return out
 
     def tdot(self, v):
-        return self._outer(sum((v[rows] @ block for rows, block in self._inner_blocks()), np.zeros(self.n_cols)))
+        return self._outer(self.inner.sweep(lambda rows, block: (np.dot(v[rows], block),))[0])
 
     def gram(self, q, T=None):
-        if self.outer is None:
-            return gram_of_blocks(self.blocks(), q, T, self.n_cols)
         if T is not None:
-            return gram_of_blocks(self._raw_blocks(), q, self.outer[:, None] * T, self.n_cols)
-        return self.outer[:, None] * gram_of_blocks(self._raw_blocks(), q, None, self.n_cols) * self.outer
+            T = T if self.outer is None else self.outer[:, None] * T
+        G = self.inner.sweep(lambda rows, block: (gram_of_block(block, q[rows], T),))[0]
+        return G if self.outer is None or T is not None else self.outer[:, None] * G * self.outer
 
     def take(self, index):
-        if self._whole is not None:
-            return self._whole[index]
-        return self._block(index)
+        block = self.inner.take(index)
+        return block if self.outer is None else block * self.outer
+
+
+def _standardise(X, share, centre, offset):
+    """(shift, 1 / scale, peak) of each column: weighted means and root mean squares about them, as safe
+    from overflow as X is."""
+    plain = Blocks(X)
+
+    def first(rows, block):
+        with np.errstate(over="ignore", invalid="ignore"):  # such columns are refused below
+            mean = share[rows] @ block
+        return [block.min(axis=0)], [block.max(axis=0)], mean
+
+    low, high, mean = plain.sweep(first)
+    low, high = np.min(low, axis=0), np.max(high, axis=0)
+    if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
+        raise NotFiniteError
+    peak = np.maximum(np.abs(low), np.abs(high))
+    if np.any(peak > LARGEST):
+        raise ValueError(
+            f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
+            "to compute with; rescale that column."
+        )
+    mean = np.clip(mean, low, high) if centre else np.zeros(len(mean))
+    unit = power_of_two(peak)
+
+    def second(rows, block):
+        return (share[rows] @ np.square((block - mean) / unit),)
+
+    spread = np.sqrt(plain.sweep(second)[0])
+    # A centred column that varies by a few units in its last place only is a constant.
+    empty = high - low <= 4 * EPS * peak if centre else peak == 0.0
+    spread = np.where(spread > 0.0, spread, np.where(empty, 0.0, (high - low) / unit))  # lost: weights near 0
+    shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
+    spread = np.hypot(spread, (mean - shift) / unit)
+    inverse = _reciprocal(unit * power_of_two(np.where(empty, 1.0, spread)))
+    return shift, np.where(empty, 0.0, inverse), peak
 
 
 class SparseColumns:
@@ -136,7 +228,7 @@ class SparseColumns:
         filled = share @ sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), shape=X.shape)
         self.full = np.flatnonzero(filled > 0.5)
         self.thin = np.flatnonzero(filled <= 0.5)
-        self.dense = DenseColumns(X[:, self.full].toarray(), w, centre, offset)
+        self.dense = DenseColumns.standardised(X[:, self.full].toarray(), w, centre, offset)
         self.shift = np.zeros(self.n_cols)
         self.shift[self.full] = self.dense.shift
         self.inverse_scale = np.empty(self.n_cols)
@@ -156,12 +248,12 @@ class SparseColumns:
                 f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
                 "to compute with; rescale that column."
             )
-        unit = _power_of_two(peak)
+        unit = power_of_two(peak)
         relative = sparse.csr_array(
             (np.square(thin.data / unit[thin.indices]), thin.indices, thin.indptr), shape=thin.shape
         )
         spread = np.sqrt(share @ relative)
-        inverse = _reciprocal(unit * _power_of_two(np.where(spread == 0.0, 1.0, spread)))
+        inverse = _reciprocal(unit * power_of_two(np.where(spread == 0.0, 1.0, spread)))
         return np.where(spread == 0.0, 0.0, inverse), peak
 
     def blocks(self):
@@ -183,7 +275,7 @@ class SparseColumns:
 
     def gram(self, q, T=None):
         if T is not None:
-            return gram_of_blocks(self.blocks(), q, T, self.n_cols)
+            return sum(gram_of_block(block, q[rows], T) for rows, block in self.blocks())
         G = np.empty((self.n_cols, self.n_cols))
         weighted = sparse.csr_array(self.sparse.multiply(q[:, None]))
         G[np.ix_(self.thin, self.thin)] = (self.sparse.T @ weighted).toarray()
@@ -206,20 +298,16 @@ class SparseColumns:
         return out
 
 
-def gram_of_blocks(blocks, q, T, n_cols):
-    """(Z T)' diag(q) (Z T), one product of a block with its own transpose at a time."""
-    size = n_cols if T is None else T.shape[1]
-    G = np.zeros((size, size))
-    for rows, block in blocks:
-        root = np.sqrt(q[rows])
-        live = root > 0.0
-        if np.count_nonzero(live) < 0.75 * len(root):
-            block, root = block[live], root[live]
-        if T is not None:
-            block = block @ T
-        block = block * root[:, None]
-        G += block.T @ block
-    return G
+def gram_of_block(block, q, T=None):
+    """(Z T)' diag(q) (Z T) of a block Z."""
+    root = np.sqrt(q)
+    live = root > 0.0
+    if np.count_nonzero(live) < 0.75 * len(root):
+        block, root = block[live], root[live]
+    if T is not None:
+        block = block @ T
+    block = block * root[:, None]
+    return np.dot(block.T, block)
 
 
 def _reciprocal(x):
@@ -227,7 +315,7 @@ def _reciprocal(x):
     return 1.0 / np.maximum(x, 2.0**-1021)
 
 
-def _power_of_two(x):
+def power_of_two(x):
     """The power of two at or below x > 0 (1 for x = 0), kept where its reciprocal is finite."""
     _, exponent = np.frexp(x)
     return np.where(x > 0.0, np.ldexp(1.0, np.maximum(exponent - 1, -1021)), 1.0)

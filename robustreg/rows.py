@@ -221,7 +221,7 @@ def _middle(y, w) -> float:
 def make_rows(X, w, fit_intercept) -> Rows:
     """Rows of X (n, p; dense or CSR) with positive weights w (n,), without a target yet."""
     w = np.ldexp(w, 1 - np.frexp(w.max())[1])
-    kind = SparseColumns if sparse.issparse(X) else DenseColumns
+    kind = SparseColumns if sparse.issparse(X) else DenseColumns.standardised
     plain = _plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
     if plain.rank <= len(w) and (factor := linalg.factor(G := plain.gram(w))).sound:
         return replace(plain, B=np.diag(plain.columns.inverse_scale), gram_all=G, factor=factor)
