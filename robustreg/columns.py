@@ -52,7 +52,7 @@ class Blocks:
     def __init__(self, X, shift=None, scale=None):
         self.X, self.shift, self.scale = X, shift, scale
         self.n_rows, self.n_cols = X.shape
-        self.step = min(max(16, BLOCK // max(1, self.n_cols)), LONGEST)
+        self.step = min(max(16, BLOCK // max(1, self.n_cols), min(2 * self.n_cols, 1024)), LONGEST)
         self.n_blocks = max(1, -(-self.n_rows // self.step))
         self.plain = shift is None and scale is None and X.dtype == np.float64
         self.by_columns = X.flags.f_contiguous and not X.flags.c_contiguous
@@ -134,7 +134,7 @@ class DenseColumns:
         varying = inverse_scale[inverse_scale != 0.0]
         moderate = np.all((varying < MODERATE) & (varying > 1.0 / MODERATE))
         # Scales go to the other factor, where they are moderate; then the blocks are those of X itself.
-        self.outer = inverse_scale if moderate else None
+        self.outer = inverse_scale if moderate and np.any(inverse_scale != 1.0) else None
         self.inner = Blocks(X, shift if shift.any() else None, None if moderate else inverse_scale)
 
     @classmethod

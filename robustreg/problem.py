@@ -1,8 +1,8 @@
 """The convex problem that every solver minimises.
 
-    f(phi) = sum_i w_i l(r_i) + phi'G phi / 2 - h'phi + c,      r = y - Z phi,   G = L'L
+    f(phi) = sum_i w_i l(r_i) + phi'G phi / 2 - h'phi + c,      r = y - Z phi,   G = L'L + S
 
-``Quadratic(L, h, c)`` is all that does not depend on a residual's zone any more: the ridge penalty,
+``Quadratic`` is all that does not depend on a residual's zone any more: the ridge penalty,
 and rows whose zone is settled. ``Problem`` adds the rows whose zone is still open.
 """
 
@@ -19,30 +19,40 @@ from .rows import Rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadratic:
-    """||L phi||^2 / 2 - h'phi + c with L (k, m), h (m,).
+    """||L phi||^2 / 2 + phi'S phi / 2 - h'phi + c with L (k, m), h (m,), S (m, m) or None for zero.
 
-    L is kept beside G = L'L because columns in very different units spread the entries of G so far
-    apart that phi'G phi would round to less than half of the digits of ||L phi||^2.
+    S is the Gram matrix of settled rows, L the root of the penalty. It is kept beside G = L'L + S because
+    columns in very different units spread the entries of L'L so far apart that its product with phi would
+    round to less than half of the digits of L phi.
     """
 
     L: np.ndarray
     h: np.ndarray
     c: float = 0.0
+    S: np.ndarray | None = None
     G: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "G", self.L.T @ self.L)
+        G = self.L.T @ self.L
+        object.__setattr__(self, "G", G if self.S is None else G + self.S)
 
     @property
     def flat(self) -> bool:
         """Whether there is no curvature: G = 0."""
-        return not self.L.any()
+        return self.S is None and not self.L.any()
 
     def value(self, phi):
-        return 0.5 * np.sum(np.square(self.L @ phi)) - self.h @ phi + self.c
+        value = 0.5 * np.sum(np.square(self.L @ phi)) - self.h @ phi + self.c
+        return value if self.S is None else value + 0.5 * (phi @ self.S @ phi)
 
     def gradient(self, phi):
-        return self.L.T @ (self.L @ phi) - self.h
+        gradient = self.L.T @ (self.L @ phi) - self.h
+        return gradient if self.S is None else gradient + self.S @ phi
+
+    def times(self, factor) -> Quadratic:
+        """This quadratic times a positive number."""
+        S = None if self.S is None else factor * self.S
+        return Quadratic(np.sqrt(factor) * self.L, factor * self.h, factor * self.c, S)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +70,13 @@ class Problem:
     def descent(self, u, phi):
         """Z'Wu - G phi + h: minus the gradient of f when u = l'(r); zero for an optimal pair."""
         return self.rows.adjoint(self.rows.w * u) - self.quadratic.gradient(phi)
+
+    def settled(self, kept, u) -> Problem:
+        """The problem with open rows ``kept`` (n,) bool only, the others linear with slope u (n,)."""
+        rows, quadratic = self.rows, self.quadratic
+        pull = rows.w * np.where(kept, 0.0, u)
+        linear = Quadratic(quadratic.L, quadratic.h + rows.adjoint(pull), quadratic.c + pull @ rows.y, quadratic.S)
+        return Problem(rows.subset(np.flatnonzero(kept)), self.loss, linear)
 
     def factor(self, q) -> linalg.Factor:
         """Factor of Z'diag(q)Z + G; by reflections of the rows where the Gram matrix would lose too much."""

@@ -135,6 +135,10 @@ class Rows:
         """The rows ``index`` of Z, dense (k, m)."""
         return self._finish(self.columns.take(index))
 
+    def subset(self, index) -> Rows:
+        """The rows ``index`` as rows of their own, with the same coordinates; y is not centred again."""
+        return dense_rows(self.take(index), self.y[index], self.w[index], self.B, self.gram_all, self.factor)
+
     def _finish(self, block):
         if self.basis is not None:
             block = block @ self.basis
@@ -229,6 +233,15 @@ def make_rows(X, w, fit_intercept) -> Rows:
     rows = _orthogonal(_plain_rows(kind(X, w, fit_intercept, offset=0.0), w, fit_intercept))
     G = rows.gram(w)
     return replace(rows, gram_all=G, factor=linalg.factor(G))
+
+
+def dense_rows(Z, y, w, B, gram_all=None, factor=None) -> Rows:
+    """Rows of a given Z (n, m), whose columns have about unit size, with b = B phi[: B.shape[1]]."""
+    m = Z.shape[1]
+    B = np.column_stack([B, np.zeros((len(B), m - B.shape[1]))])
+    rows = replace(_plain_rows(DenseColumns(Z, np.zeros(m), np.ones(m), None), w, False), B=B, y=y)
+    gram_all = rows.gram(w) if gram_all is None else gram_all
+    return replace(rows, gram_all=gram_all, factor=linalg.factor(gram_all) if factor is None else factor)
 
 
 def _plain_rows(columns, w, intercept) -> Rows:

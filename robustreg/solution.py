@@ -32,6 +32,9 @@ class Work:
     """What a solve cost."""
 
     n_iter: int = 0
+    n_passes: int = 0  # over all rows, of a row reduction
+    n_kept: int = 0  # rows that it left open
+    n_fixups: int = 0  # rounds in which it had settled rows wrongly
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,93 @@
+"""Least absolute deviations by narrowing: solve a smoothed problem, settle the rows it leaves far away, repeat.
+
+Near phi, whose fitted values are about s from the minimiser's, Huber's loss with the knot d = s in place of
+the absolute one is solved by a few Newton steps (Madsen & Nielsen 1993, SIAM J. Optim. 3:223). Its
+minimiser misses the true one because its slopes psi(r) / d differ from sign(r) on the rows Q = {abs(r) <= d}; to
+first order, as if these differences were independent, the fitted values are then off by
+
+    s' = d sqrt(m sum_Q w^2 (1 - abs(r)/d)^2) / sum_Q w,
+
+about d sqrt(m / 3 abs(Q)). Rows further away than a few s' have found their side: each is linear, as long as it
+stays there. So the problem shrinks from n rows to about sqrt(m n), and so on, until an interior point method
+takes over. In the end all that was settled is looked at again: a row that changed its side is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .. import linalg
+from ..losses import Huber
+from ..problem import Problem
+from ..solution import Options, Pair, Work
+from .newton import newton
+
+WIDTH = 4.0  # rows are settled so many times s' from the fit
+FEW = 15  # rows per column that an interior point method does as fast
+INNER = 0.25  # of the residuals, to approach the minimiser with
+SAMPLE = 2000  # residuals that tell their size
+STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
+ROUNDS = 6  # of opening rows that were settled wrongly
+
+
+def approach(problem: Problem, phi, least, steps, work: Work):
+    """(phi, s): nearly the minimiser for a knot >= ``least`` that a part INNER of the residuals lie within.
+
+    s is how far fitted values are from those of the population that the rows are a sample of, for Huber's loss
+    with the knot ``least`` or, if that is smaller than the part's, for the absolute one:
+    root mean square, by the usual asymptotics.
+    """
+    rows, w = problem.rows, problem.rows.w
+    for k in range(steps + 1):
+        r = rows.residual(phi)
+        size = np.abs(r)
+        some = size[:: 1 + len(size) // SAMPLE]
+        knot = max(least, np.partition(some, int(INNER * len(some)))[int(INNER * len(some))], np.finfo(float).tiny)
+        inner = size <= knot
+        v = np.clip(r, -knot, knot)
+        if k == steps:
+            break
+        work.n_iter += 1
+        quadratic = problem.quadratic.times(knot) if not least else problem.quadratic
+        factor = linalg.factor_shifted(rows.gram(w * inner) + quadratic.G, rows.gram_all)
+        if not factor.rcond:
+            break
+        phi = phi + factor.solve(rows.adjoint(w * v) - quadratic.gradient(phi))
+    slope = v if knot == least else knot
+    weight = max(w @ inner, np.finfo(float).tiny)
+    return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * slope))) / weight)
+
+
+def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pair | None:
+    """The optimal pair from phi (m,), about s from it in fitted values, or None if that fails.
+
+    ``core(problem, phi)`` -> Pair or None solves what is left in the end.
+    """
+    rows, m = problem.rows, problem.rows.n_cols
+    if rows.n_rows <= FEW * m + 100:
+        return core(problem, phi)
+    smoothed = replace(problem, loss=Huber(s), quadratic=problem.quadratic.times(s))
+    phi = newton(smoothed, phi, rows.residual(phi), options, work, most=STEPS).phi
+    r = rows.residual(phi)
+    size, side = np.abs(r), np.sign(r)
+    inner = size <= s
+    weight = rows.w[inner].sum()
+    if not weight:
+        return None
+    error = s * np.sqrt(m * np.sum(np.square(rows.w[inner] * (1.0 - size[inner] / s)))) / weight
+    kept = size <= WIDTH * error
+    if 2 * np.count_nonzero(kept) > rows.n_rows:
+        return core(problem, phi)
+    for _ in range(ROUNDS):
+        pair = narrowed(problem.settled(kept, side), phi, error, core, options, work)
+        if pair is None:
+            return None
+        wrong = ~kept & (side * rows.residual(pair.phi) < 0.0)
+        if not wrong.any():
+            u = side
+            u[kept] = pair.u
+            return Pair(pair.phi, u)
+        kept |= wrong
+    return None

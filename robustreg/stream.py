@@ -1,0 +1,264 @@
+"""Stream: tall data as row reduction sees them, one fused pass at a time.
+
+Row reduction and least squares on many rows read the data two or three times, so that a pass is what a fit
+costs. Each verb here is one: it forms residuals block by block, does with them all that can be done while the
+block is in the cache, and keeps no vector of n float64. In it
+
+    r = y - y_shift - Z phi,    Z = [(X - shift) / scale, 1]   (n x m),   b = phi[:p] / scale,
+
+in the units of y; shift, scale and y_shift come from some rows and only have to be about right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .columns import OFFSET, DenseColumns, power_of_two
+
+EPS = np.finfo(np.float64).eps
+SAMPLE = 2000  # rows that tell the size of columns and of y
+KEPT, INNER = 0, 2  # zones of a row; those settled on a side of the fit have its sign, 1 or -1
+RARE = 5  # a column that is not constant in fewer rows of a sample is not known from it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """What a pass leaves of the data: a quadratic of the settled rows, and the others.
+
+    About phi0 the settled rows add phi'G phi / 2 - h'phi + c; ``zone`` (n,) int8. Of the rows kept: ``index``
+    (k,), ``Z`` (k, m), residuals ``r`` (k,) and weights ``w`` (k,). G (m, m) is None for the absolute loss.
+    """
+
+    G: np.ndarray | None
+    h: np.ndarray
+    c: float
+    zone: np.ndarray
+    index: np.ndarray
+    Z: np.ndarray
+    r: np.ndarray
+    w: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verified:
+    """All rows at one phi: the sum ``cost`` of w l(r); ``near``, the same but for how far rows very far away
+    are; Z'Wv as ``adjoint`` (m,), v the slopes of settled rows; ``wrong`` (k,), the settled rows that left
+    their zone; ``beyond`` (n,) bool, the rows outside the knot."""
+
+    cost: float
+    near: float
+    adjoint: np.ndarray
+    wrong: np.ndarray
+    beyond: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """Dense X by columns, y (n,) and weights w (n,) > 0 or None for ones; see the module."""
+
+    columns: DenseColumns
+    y: np.ndarray
+    w: np.ndarray | None
+    intercept: bool
+    y_shift: float
+    rare: np.ndarray  # indices of columns that the sample does not know
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.y)
+
+    @property
+    def n_cols(self) -> int:
+        return self.columns.n_cols + self.intercept
+
+    @property
+    def weight(self) -> float:
+        """W, the sum of the weights."""
+        return float(self.n_rows if self.w is None else self.w.sum())
+
+    # -- passes -------------------------------------------------------------------------------
+    def gram(self):
+        """(Z'WZ (m, m), Z'W(y - y_shift) (m,)), in one pass."""
+        sums = self.columns.inner.sweep(lambda rows, block: self._gram(block, self._target(rows), self._weights(rows)))
+        return self._gram_of(*sums[:3]), self._vector(*sums[3:])
+
+    def residual_sums(self, phi):
+        """(sum w r^2, Z'Wr (m,)) of the residuals of phi, in one pass."""
+        beta, level = self._split(phi)
+
+        def kernel(rows, block):
+            r = self._residual(rows, block, beta, level)
+            wr = r if self.w is None else self.w[rows] * r
+            return float(np.dot(wr, r)), np.dot(wr, block), wr.sum()
+
+        square, slopes, total = self.columns.inner.sweep(kernel)
+        return square, self._vector(slopes, total)
+
+    def settle(self, phi, knot, band) -> Settled:
+        """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass."""
+        beta, level = self._split(phi)
+        zone = np.empty(self.n_rows, dtype=np.int8)
+
+        def kernel(rows, block):
+            r, w = self._residual(rows, block, beta, level), self._weights(rows)
+            size = np.abs(r)
+            with np.errstate(invalid="ignore"):
+                side = np.sign(r).astype(np.int8)
+            side[size < knot + band] = KEPT
+            if knot > band:
+                side[size <= knot - band] = INNER
+            if len(self.rare):
+                side[np.any(block[:, self.rare] != 0.0, axis=1)] = KEPT
+            zone[rows] = side
+            kept = np.flatnonzero(side == KEPT)
+            v = np.clip(r, -knot, knot) if knot else side.astype(np.float64)
+            v[kept] = 0.0
+            cost = v * (r - 0.5 * v) if knot else v * r
+            wv = v if w is None else w * v
+            found = [kept + rows.start], [_rows(block, kept)], [r[kept]], [] if w is None else [w[kept]]
+            sums = float(cost.sum() if w is None else np.dot(w, cost)), np.dot(wv, block), wv.sum()
+            if not knot:
+                return *found, *sums
+            inner = np.flatnonzero(side == INNER)
+            if len(inner) < len(side):
+                block = _rows(block, inner)
+                w = w if w is None else w[inner]
+            return *found, *sums, *self._gram(block, None, w)
+
+        index, Z, r, w, c, slopes, total, *gram = self.columns.inner.sweep(kernel)
+        index = np.concatenate(index)
+        return Settled(
+            G=self._gram_of(*gram) if knot else None, h=self._vector(slopes, total), c=c, zone=zone, index=index,
+            Z=self._finish(Z), r=np.concatenate(r), w=np.ones(len(index)) if self.w is None else np.concatenate(w),
+        )  # fmt: skip
+
+    def verify(self, phi, knot, zone, far) -> Verified:
+        """All rows at phi against their zones, in one pass; a residual beyond ``far`` is very far away."""
+        beta, level = self._split(phi)
+        beyond = np.empty(self.n_rows, dtype=bool) if knot else None
+        size_of_beta = np.abs(beta)
+
+        def kernel(rows, block):
+            r, side = self._residual(rows, block, beta, level), zone[rows]
+            size = np.abs(r)
+            if knot:
+                v = np.clip(r, -knot, knot)
+                cost = v * (r - 0.5 * v)
+                outside = size > knot
+                wrong = np.flatnonzero(outside != (side != INNER))
+                wrong = wrong[side[wrong] != KEPT]
+                crossed = (side == 1) & (r < 0.0) | (side == -1) & (r > 0.0)
+                if crossed.any():
+                    wrong = np.union1d(wrong, np.flatnonzero(crossed))
+                close = np.flatnonzero(np.abs(size - knot) <= 1e-6 * knot)
+                if len(close):
+                    terms = np.abs(self._target(rows)[close]) + abs(level)
+                    terms += np.dot(np.abs(_rows(block, close)), size_of_beta)
+                    outside[close] = size[close] - knot > 4.0 * EPS * terms
+                beyond[rows] = outside
+            else:
+                v, cost = side.astype(np.float64), size
+                wrong = np.flatnonzero(v * r < 0.0)
+            excess = 0.0
+            if size.max() > far:
+                distant = np.flatnonzero(size > far)
+                excess = (size[distant] - far) * (knot or 1.0)
+                excess = float(excess.sum() if self.w is None else np.dot(self.w[rows][distant], excess))
+            wv = v if self.w is None else self.w[rows] * v
+            total = float(cost.sum() if self.w is None else np.dot(self.w[rows], cost))
+            return total, excess, np.dot(wv, block), wv.sum(), [wrong + rows.start]
+
+        cost, excess, slopes, total, wrong = self.columns.inner.sweep(kernel)
+        return Verified(cost, cost - excess, self._vector(slopes, total), np.concatenate(wrong), beyond)
+
+    def take(self, index, phi):
+        """(Z (k, m), r (k,), w (k,)) of some rows, residuals at phi."""
+        beta, level = self._split(phi)
+        block = self.columns.inner.take(index)
+        r = self.y[index] - self.y_shift - np.dot(block, beta) - level
+        return self._finish([block]), r, np.ones(len(index)) if self.w is None else self.w[index]
+
+    # -- coordinates --------------------------------------------------------------------------
+    def raw(self, phi):
+        """(b (p,), b0) in the units of the data."""
+        b, level = self._split(phi)
+        return b, float(self.y_shift + level - self.columns.shift @ b) if self.intercept else 0.0
+
+    def _split(self, phi):
+        return self.columns.inverse_scale * phi[: self.columns.n_cols], phi[-1] if self.intercept else 0.0
+
+    def _vector(self, slopes, total):
+        slopes = self.columns.inverse_scale * slopes
+        return np.append(slopes, total) if self.intercept else slopes
+
+    def _finish(self, blocks):
+        """Rows of Z from blocks of the inner factor."""
+        p = self.columns.n_cols
+        Z = np.empty((sum(map(len, blocks)), self.n_cols))
+        np.concatenate(blocks, out=Z[:, :p])
+        Z[:, :p] *= self.columns.inverse_scale
+        Z[:, p:] = 1.0
+        return Z
+
+    def _gram_of(self, G, edge, total):
+        outer = self.columns.inverse_scale
+        G = outer[:, None] * G * outer
+        edge = (outer * edge)[:, None]
+        return np.block([[G, edge], [edge.T, np.full((1, 1), total)]]) if self.intercept else G
+
+    # -- parts of a pass ----------------------------------------------------------------------
+    def _weights(self, rows):
+        return None if self.w is None else self.w[rows]
+
+    def _target(self, rows):
+        return self.y[rows] - self.y_shift
+
+    def _residual(self, rows, block, beta, level):
+        r = self._target(rows)
+        r -= np.dot(block, beta)
+        r -= level
+        return r
+
+    @staticmethod
+    def _gram(block, y, w):
+        """The parts of ``_gram_of`` and, with y, of ``_vector`` that a block adds."""
+        ones = np.ones(len(block)) if w is None else w
+        edge, total = np.dot(ones, block), float(ones.sum())
+        G = np.dot(block.T, block) if w is None else np.dot(block.T, block * w[:, None])
+        if y is None:
+            return G, edge, total
+        wy = y if w is None else w * y
+        return G, edge, total, np.dot(wy, block), wy.sum()
+
+
+def _rows(block, index):
+    """Rows of a block, copied along its own order."""
+    return block.take(index, axis=0) if block.flags.c_contiguous else block.T.take(index, axis=1).T
+
+
+def make_stream(X, y, w, fit_intercept) -> Stream | None:
+    """The stream of dense X (n, p), y (n,) and w (n,) > 0 or None; None if a sample shows units too extreme."""
+    index = spread_out(len(y), SAMPLE)
+    some, y_some = X[index].astype(np.float64), y[index]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = some.mean(axis=0)
+        spread = some.std(axis=0)
+        shift = np.where(np.abs(mean) > OFFSET * spread, mean, 0.0) if fit_intercept else np.zeros(len(mean))
+        size = np.sqrt(np.mean(np.square(some - shift), axis=0))
+        size = np.where(size > 0.0, size, np.abs(some).max(axis=0))
+        rare = np.flatnonzero(np.count_nonzero(some != np.median(some, axis=0), axis=0) < RARE)
+        scale = power_of_two(np.where(size > 0.0, size, 1.0))
+    if not np.all(np.isfinite(size)) or np.any(scale > 1e90) or np.any(scale < 1e-90):
+        return None
+    columns = DenseColumns(X, shift, 1.0 / scale, None)
+    return Stream(columns, y, w, fit_intercept, float(np.median(y_some)) if fit_intercept else 0.0, rare)
+
+
+def spread_out(n, m):
+    """m of n row numbers, ascending: one at random from each of m equal ranges, always the same."""
+    if m >= n:
+        return np.arange(n)
+    edges = np.arange(m + 1) * n // m
+    return edges[:-1] + (np.random.default_rng(0).random(m) * np.diff(edges)).astype(np.int64)
