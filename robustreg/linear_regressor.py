@@ -11,8 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
+from .columns import NotFiniteError
 from .fitting import Fit, Specification, fit
 from .solution import Status
+from .threads import one_blas_thread
 
 # Dtypes that are read as they are, block by block; any other is converted to the first.
 DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
@@ -171,10 +173,17 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         before = self.__dict__.copy()
         try:
             spec = self._specification()
-            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=DTYPES, multi_output=True, y_numeric=True)
+            data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
+            X, y = validate_data(self, *data, **check, ensure_all_finite=False)  # X is read often enough
             w = parameters.weights(sample_weight, X.shape[0])
             y = np.asarray(y, dtype=np.float64)
-            self._assign(fit(X, y.reshape(len(y), -1), w, spec, self._start(y)), X.dtype, y.ndim)
+            try:
+                with one_blas_thread():
+                    fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
+            except NotFiniteError:
+                validate_data(self, *data, **check)
+                raise
+            self._assign(fitted, X.dtype, y.ndim)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

@@ -50,10 +50,10 @@ def flag(name: str, value) -> bool:
     return bool(value)
 
 
-def weights(sample_weight, n_samples: int) -> np.ndarray:
+def weights(sample_weight, n_samples: int) -> np.ndarray | None:
     """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all 0."""
     if sample_weight is None:
-        return np.ones(n_samples)
+        return None
     try:
         w = np.asarray(sample_weight)
         if np.iscomplexobj(w):

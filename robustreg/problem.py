@@ -80,8 +80,12 @@ class Problem:
 
     def factor(self, q) -> linalg.Factor:
         """Factor of Z'diag(q)Z + G; by reflections of the rows where the Gram matrix would lose too much."""
-        factor = linalg.factor(self.rows.gram(q) + self.quadratic.G)
-        if factor.sound:
+        return self.sound_factor(self.rows.gram(q) + self.quadratic.G, q)
+
+    def sound_factor(self, M, q) -> linalg.Factor:
+        """The same, for M = Z'diag(q)Z + G."""
+        factor = linalg.factor(M)
+        if factor.sound or self.quadratic.S is not None:
             return factor
         root = linalg.factor_of_root(np.vstack([self.rows.triangle(q), self.quadratic.L]))
         return root if root.rcond else factor

@@ -75,3 +75,15 @@ class Solution:
     unique: bool
     status: Status
     work: Work
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Streamed:
+    """The unique minimiser phi (m,) of a stream, its objective in units of y, its relative duality gap, and, for
+    Huber's loss, which rows are ``beyond`` (n,) the knot."""
+
+    phi: np.ndarray
+    objective: float
+    gap: float
+    beyond: np.ndarray | None
+    work: Work

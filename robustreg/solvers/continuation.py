@@ -29,6 +29,7 @@ FEW = 15  # rows per column that an interior point method does as fast
 INNER = 0.25  # of the residuals, to approach the minimiser with
 SAMPLE = 2000  # residuals that tell their size
 STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
+NEAR = 0.01  # a decrement s' s' / 30 or so: to a sixth of s'
 ROUNDS = 6  # of opening rows that were settled wrongly
 
 
@@ -69,7 +70,8 @@ def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pa
     if rows.n_rows <= FEW * m + 100:
         return core(problem, phi)
     smoothed = replace(problem, loss=Huber(s), quadratic=problem.quadratic.times(s))
-    phi = newton(smoothed, phi, rows.residual(phi), options, work, most=STEPS).phi
+    enough = NEAR * s * s * m
+    phi = newton(smoothed, phi, rows.residual(phi), options, work, STEPS, enough).phi
     r = rows.residual(phi)
     size, side = np.abs(r), np.sign(r)
     inner = size <= s
@@ -77,7 +79,8 @@ def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pa
     if not weight:
         return None
     error = s * np.sqrt(m * np.sum(np.square(rows.w[inner] * (1.0 - size[inner] / s)))) / weight
-    kept = size <= WIDTH * error
+    nearest = np.partition(size, FEW * m)[FEW * m]
+    kept = size <= max(WIDTH * error, nearest)
     if 2 * np.count_nonzero(kept) > rows.n_rows:
         return core(problem, phi)
     for _ in range(ROUNDS):

@@ -14,8 +14,11 @@ import numpy as np
 
 from .. import linalg
 from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..solution import Options, Pair, Streamed, Work
+from ..stream import Stream
 
+NOTHING_LEFT = 1e-20  # of sum w y^2: an exact fit, which wants more care
+REFINED = 1e-9  # a relative step that the next, by a factor of at least 1e-6 smaller, cannot improve
 REFINEMENTS = 4  # each contracts the error by at least 1e-4: more cannot help
 
 
@@ -39,6 +42,40 @@ def least_squares(problem: Problem):
         phi = phi + step
         r, last = rows.residual(phi), size
     return phi, r
+
+
+def closed_form(stream: Stream, alpha: float, gram=None):
+    """(Z'WZ, Streamed or None): refined normal equations of all rows, in two passes, three if ill-conditioned.
+
+    ``gram`` is Z'WZ, if it is known. With the gradient g = Z'Wr - G phi the duality gap is exactly
+    g'(Z'WZ + G)^-1 g / 2, and the step that removes g is the refinement.
+    """
+    work = Work(n_iter=1, n_passes=1)
+    with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
+        if gram is None:
+            gram, g = stream.gram()
+        else:
+            _, g = stream.residual_sums(np.zeros(stream.n_cols))
+        W, p = stream.weight, stream.columns.n_cols
+        G = np.zeros(stream.n_cols)
+        G[:p] = alpha * W * np.square(stream.columns.inverse_scale)
+        factor = linalg.factor(gram + np.diag(G))
+        if not (np.all(np.isfinite(gram)) and linalg.factor(gram).sound and factor.sound):
+            return gram, None
+        phi, explained = factor.solve(g), factor.solve(g) @ g
+        for _ in range(REFINEMENTS):
+            square, adjoint = stream.residual_sums(phi)
+            work.n_passes += 1
+            g = adjoint - G * phi
+            step = factor.solve(g)
+            decrement = step @ g
+            objective = 0.5 * (square + G @ np.square(phi))
+            if not (np.isfinite(objective) and square > NOTHING_LEFT * explained):
+                break
+            phi = phi + step
+            if decrement <= REFINED**2 * explained:
+                return gram, Streamed(phi, (objective - 0.5 * decrement) / W, 0.5 * decrement / objective, None, work)
+    return gram, None
 
 
 def start(problem: Problem, options: Options):

@@ -29,20 +29,23 @@ from ..problem import Problem
 from ..solution import Options, Pair, Work
 
 EPS = np.finfo(np.float64).eps
+NEARLY = 0.1  # of the derivative may be left at the end of a full step
+NEARLY_ROUNDING = 1e-24  # a mean square of a step, for y of size 1
 
 
-def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) -> Pair:
-    """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps."""
+def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, enough: float | None = None) -> Pair:
+    """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps.
+
+    With ``enough`` the end is the first full step that changes no zone or whose decrement is below it: exact, or
+    near, but not refined to the last digits.
+    """
     rows, loss = problem.rows, problem.loss
+    zone, hessian, clean = loss.curved(r), _Hessian(problem), True  # clean: r is that of phi to the last digit
     same, last = False, np.inf
     for _ in range(most):
         work.n_iter += 1
-        zone = loss.curved(r)
         # 1. The Newton step.
-        factor = problem.factor(rows.w * zone)
-        sound = factor.sound
-        if not sound:
-            factor = linalg.factor_shifted(rows.gram(rows.w * zone) + problem.quadratic.G, rows.gram_all)
+        factor = hessian.factor(zone)
         descent = problem.descent(loss.slope(r), phi)
         step = factor.solve(descent)
         decrement = step @ descent
@@ -52,38 +55,64 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int) ->
         # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
         #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
         v = rows.fitted(step)
-        if _is_rounding(problem, phi, zone, decrement) or (same and decrement >= last / 4.0):
+        if clean and (_is_rounding(problem, phi, zone, decrement) or (same and decrement >= last / 4.0)):
             return Pair(phi, loss.slope(loss.slope(r) - zone * v))
-        # 3. Move to the minimum along the step.
-        t = line_search(problem, phi, r, step, v)
+        # 3. Move to the minimum along the step, or near it.
+        t, r = line_search(problem, phi, r, step, v)
         phi = phi + t * step
-        r = rows.residual(phi)
+        moved = loss.curved(r)
         # 4. A full step within one zone was exact; what is left is refinement, while it helps.
-        same = sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, loss.curved(r))
-        last = decrement if same else np.inf
+        same = hessian.sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, moved)
+        if enough is not None and (same or decrement <= enough):
+            return Pair(phi, loss.slope(r))
+        clean = same or decrement <= NEARLY_ROUNDING * rows.w.sum()
+        if clean:
+            r = rows.residual(phi)
+            moved = loss.curved(r)
+        zone, last = moved, decrement if same else np.inf
     return Pair(phi, loss.slope(r), exhausted=True)
+
+
+class _Hessian:
+    """Z_Q'W_Q Z_Q + G for changing Q: its changes are added up as long as they are the smaller part."""
+
+    def __init__(self, problem):
+        self.problem, self.zone, self.G, self.sound = problem, None, None, False
+
+    def factor(self, zone):
+        problem, rows = self.problem, self.problem.rows
+        changed = np.flatnonzero(zone != self.zone) if self.zone is not None else None
+        if changed is None or 4 * len(changed) > np.count_nonzero(zone):
+            self.G = rows.gram(rows.w * zone) + problem.quadratic.G
+        elif len(changed):
+            Z, sign = rows.take(changed), np.where(zone[changed], 1.0, -1.0)
+            self.G = self.G + np.dot(Z.T, Z * (sign * rows.w[changed])[:, None])
+        self.zone = zone
+        factor = problem.sound_factor(self.G, rows.w * zone)
+        self.sound = factor.sound
+        return factor if factor.sound else linalg.factor_shifted(self.G, rows.gram_all)
 
 
 def _is_rounding(problem, phi, zone, decrement) -> bool:
     """Whether rounding of the residuals alone can make such a decrement."""
     w = problem.rows.w * zone
-    if decrement > 1e-24 * w.sum():  # for y of size 1: spares a pass
+    if decrement > NEARLY_ROUNDING * w.sum():  # spares a pass
         return False
     return bool(decrement <= w @ np.square(rounding(problem, phi)))
 
 
-def line_search(problem: Problem, phi, r, step, v) -> float:
-    """The t > 0 with f'(t) = 0, by safeguarded Newton on the piecewise linear derivative."""
+def line_search(problem: Problem, phi, r, step, v):
+    """(t, r - t v) with f'(t) = 0, by safeguarded Newton on the piecewise linear derivative; or with t = 1, if
+    the derivative has all but vanished there."""
     w, loss, quadratic = problem.rows.w, problem.loss, problem.quadratic
     linear = step @ quadratic.gradient(phi)
     curve = step @ quadratic.G @ step
     wv = w * v
     start = abs(linear - wv @ loss.slope(r))
-    low, high, t = 0.0, np.inf, 1.0
-    for _ in range(100):
-        moved = r - t * v
+    low, high, t, moved = 0.0, np.inf, 1.0, r - v
+    for k in range(100):
         slope = linear + t * curve - wv @ loss.slope(moved)
-        if abs(slope) <= 1e-14 * start:
+        if abs(slope) <= (NEARLY if k == 0 else 1e-14) * start:
             break
         low, high = (low, t) if slope > 0.0 else (t, high)
         bend = curve + wv @ (v * loss.curved(moved))
@@ -93,7 +122,8 @@ def line_search(problem: Problem, phi, r, step, v) -> float:
         if abs(trial - t) <= 4.0 * EPS * t:
             break
         t = trial
-    return t
+        moved = r - t * v
+    return t, moved
 
 
 def approach(problem: Problem, phi, r, options: Options, work: Work):

@@ -27,7 +27,7 @@ from ..columns import power_of_two
 from ..losses import Absolute, Huber
 from ..problem import Problem, Quadratic
 from ..rows import dense_rows
-from ..solution import Options, Work
+from ..solution import Options, Streamed, Work
 from ..stream import INNER, Settled, Stream, spread_out
 from .continuation import approach
 from .mae import from_near
@@ -42,18 +42,6 @@ AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reduced:
-    """The unique minimiser phi (m,) of all rows, its objective in units of y, its relative duality gap, and, for
-    Huber's loss, which rows are ``beyond`` (n,) the knot."""
-
-    phi: np.ndarray
-    objective: float
-    gap: float
-    beyond: np.ndarray | None
-    work: Work
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Core:
     """The reduced problem about phi0: phi = phi0 + unit * eta."""
 
@@ -61,7 +49,7 @@ class _Core:
     unit: float
 
 
-def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Reduced | None:
+def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Streamed | None:
     """Minimise over all rows; ``knot`` is 0 for the absolute loss. None if reduction does not help."""
     work = Work()
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
@@ -168,12 +156,12 @@ def _solved(core: _Core, s, options, work):
     if isinstance(problem.loss, Absolute):
         pair = from_near(problem, eta, 0.25 * s / core.unit, options, work)
     else:
-        pair = newton(problem, eta, problem.rows.y, options, work, most=50)
+        pair = newton(problem, eta, problem.rows.y, options, work, most=50, enough=0.0)
         pair = None if pair.exhausted else pair
     return (None, None) if pair is None else (pair.phi, pair.u)
 
 
-def _finished(stream, settled, phi, u, seen, knot, alpha, work) -> Reduced | None:
+def _finished(stream, settled, phi, u, seen, knot, alpha, work) -> Streamed | None:
     """One more step on all rows' gradient, and the duality gap before it.
 
     From u = psi(r) a dual point with Z'Wu = W alpha B'B phi is made by a change Z step of the rows
@@ -212,4 +200,4 @@ def _finished(stream, settled, phi, u, seen, knot, alpha, work) -> Reduced | Non
     total = seen.cost + 0.5 * phi @ penalty
     if not gap <= 1e-10:
         return None
-    return Reduced(phi + step, (total - 0.5 * decrement) / W, gap, seen.beyond, work)
+    return Streamed(phi + step, (total - 0.5 * decrement) / W, gap, seen.beyond, work)
