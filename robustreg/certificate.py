@@ -94,6 +94,7 @@ def certify(
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True)
     X = X.toarray() if hasattr(X, "toarray") else X
     w = parameters.weights(sample_weight, len(y))
+    w = np.ones(len(y)) if w is None else w
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
     alphas = np.broadcast_to(_penalty(estimator, alpha, w), len(coef))

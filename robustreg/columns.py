@@ -22,107 +22,15 @@ mostly not zero is held dense, where it can be shifted.
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 from scipy import sparse
 
-from .threads import in_parallel
+from .blocks import BLOCK, Blocks, NotFiniteError
 
 EPS = np.finfo(np.float64).eps
-BLOCK = 2**18  # entries of one block: 2 MB of float64, which stays in a core's cache
-LONGEST = 2**14  # rows of one block: several vectors as long stay there, too
-PARTS = 16  # of the rows, for so many threads at most
 OFFSET = 4.0  # a mean up to so many standard deviations costs a factor of 17 in conditioning: no digit
 MODERATE = 2.0**300  # scales that neither overflow nor underflow when they are moved or squared
 LARGEST = 2.0**1022  # a column beyond it could overflow when it is centred
-
-
-class NotFiniteError(ValueError):
-    """X has a NaN or an infinite entry."""
-
-
-class Blocks:
-    """(X - shift) * scale for a 2-D array X of any real dtype and order, by blocks of rows of float64.
-
-    X is only read. ``shift`` and ``scale`` (p,) may be None. Blocks are views of X where nothing has to be
-    computed; else they lie in a buffer, in the order of X, that the next one overwrites.
-    """
-
-    def __init__(self, X, shift=None, scale=None):
-        self.X, self.shift, self.scale = X, shift, scale
-        self.n_rows, self.n_cols = X.shape
-        self.step = min(max(16, BLOCK // max(1, self.n_cols), min(2 * self.n_cols, 1024)), LONGEST)
-        self.n_blocks = max(1, -(-self.n_rows // self.step))
-        self.plain = shift is None and scale is None and X.dtype == np.float64
-        self.by_columns = X.flags.f_contiguous and not X.flags.c_contiguous
-        self.whole = self._computed(slice(0, self.n_rows), self._buffer()) if self.n_blocks == 1 else None
-
-    def _buffer(self):
-        if self.plain and (self.X.flags.c_contiguous or self.n_blocks == 1):
-            return None
-        return np.empty(min(self.step, self.n_rows) * self.n_cols)
-
-    def _computed(self, rows, buffer):
-        X = self.X[rows]
-        if buffer is None:
-            return X
-        buffer = buffer[: X.size]
-        if self.by_columns:
-            block = buffer.reshape(X.shape[::-1]).T
-        else:
-            block = buffer.reshape(X.shape)
-        np.copyto(block, X)
-        if self.shift is not None:
-            block -= self.shift
-        if self.scale is not None:
-            block *= self.scale
-        return block
-
-    def __iter__(self):
-        """(slice, block) in order."""
-        if self.whole is not None:
-            yield slice(0, self.n_rows), self.whole
-            return
-        buffer = self._buffer()
-        for k in range(self.n_blocks):
-            rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
-            yield rows, self._computed(rows, buffer)
-
-    def sweep(self, kernel):
-        """The sums of what kernel(slice, block) returns: a tuple of arrays, numbers or lists, or None.
-
-        They are added up in an order that does not depend on the number of threads.
-        """
-        if self.whole is not None:
-            return kernel(slice(0, self.n_rows), self.whole)
-        n_parts = min(self.n_blocks, PARTS)
-
-        def part(i):
-            total, buffer = None, self._buffer()
-            for k in range(self.n_blocks * i // n_parts, self.n_blocks * (i + 1) // n_parts):
-                rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
-                total = _added(total, kernel(rows, self._computed(rows, buffer)))
-            return total
-
-        return reduce(_added, in_parallel(part, n_parts))
-
-    def take(self, index):
-        """The rows ``index``, an index array, as a new array."""
-        if self.whole is not None:
-            return self.whole[index]
-        block = self.X[index].astype(np.float64)
-        if self.shift is not None:
-            block -= self.shift
-        if self.scale is not None:
-            block *= self.scale
-        return block
-
-
-def _added(total, more):
-    if total is None or more is None:
-        return more
-    return tuple(a + b for a, b in zip(total, more, strict=True))
 
 
 class DenseColumns:

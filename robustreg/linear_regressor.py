@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
-from .columns import NotFiniteError
+from .blocks import NotFiniteError
 from .fitting import Fit, Specification, fit
 from .solution import Status
 from .threads import one_blas_thread
