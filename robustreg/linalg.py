@@ -91,7 +91,7 @@ class Spectrum:
     def rank(self) -> int:
         return len(self.sigma)
 
-    def solve_normal(self, b):
+    def solve(self, b):
         """The least-norm x with (R'R) x = b, for b in the row space."""
         return self.V @ ((self.V.T @ b) / self.sigma**2)
 
@@ -111,6 +111,13 @@ def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
     kept = sigma > np.maximum(10.0 * m * EPS * sigma[0], 2.0 * blurred)
     dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
     return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)
+
+
+def normal_equations(Z: np.ndarray) -> Factor | Spectrum:
+    """What solves (Z'Z) x = b for rows Z (k, m): the Cholesky factor, or the spectrum if that is not sound."""
+    if len(Z) >= Z.shape[1] and (result := factor(np.dot(Z.T, Z))).sound:
+        return result
+    return spectrum(np.linalg.qr(Z, mode="r"))
 
 
 def least_norm(S: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:

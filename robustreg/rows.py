@@ -23,6 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from . import linalg
+from .blocks import BLOCK
 from .columns import DenseColumns, SparseColumns
 
 EPS = np.finfo(np.float64).eps
@@ -123,7 +124,9 @@ class Rows:
 
     def triangle(self, q):
         """R with R'R = Z' diag(q) Z by Householder reflections: as accurate as a QR of all rows."""
-        R = np.zeros((0, self.n_cols))
+        R, live = np.zeros((0, self.n_cols)), np.flatnonzero(q)
+        if len(live) <= max(4 * self.n_cols, BLOCK // max(1, self.n_cols)):
+            return np.linalg.qr(self.take(live) * np.sqrt(q[live])[:, None], mode="r")
         for rows, block in self.columns.blocks():
             live = q[rows] > 0.0
             if live.any():

@@ -25,7 +25,7 @@ from ..solution import Options, Pair, Work
 from .newton import newton
 
 WIDTH = 4.0  # rows are settled so many times s' from the fit
-FEW = 15  # rows per column that an interior point method does as fast
+FEW = 6  # rows per column that an interior point method does as fast
 INNER = 0.25  # of the residuals, to approach the minimiser with
 SAMPLE = 2000  # residuals that tell their size
 STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does

@@ -71,22 +71,23 @@ def _solve_face(problem: Problem, phi, u, F):
     """(phi, u) from the three equations of the module for given F (n,) and u outside F."""
     rows, quadratic, index = problem.rows, problem.quadratic, np.flatnonzero(F)
     Z, y, w = rows.take(index), rows.y[index], rows.w[index, None]
-    S = linalg.spectrum(np.linalg.qr(Z, mode="r"))
+    S = linalg.normal_equations(Z)
     # 1. Interpolate F; three steps refine to rounding.
     for _ in range(3):
-        phi = phi + S.solve_normal(Z.T @ (y - Z @ phi))
+        phi = phi + S.solve(Z.T @ (y - Z @ phi))
     # 2. Along the null space of Z_F the quadratic decides.
     others = rows.adjoint(rows.w * np.where(F, 0.0, u))
-    if S.N.shape[1] and not quadratic.flat:
+    if isinstance(S, linalg.Spectrum) and S.N.shape[1] and not quadratic.flat:
         LN = quadratic.L @ S.N
         for _ in range(3):
             half = np.linalg.lstsq(LN.T, S.N.T @ (others - quadratic.gradient(phi)), rcond=1e-13)[0]
             phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
     # 3. The dual of F, the smallest in the metric of the weights.
-    S = linalg.spectrum(np.linalg.qr(np.sqrt(w) * Z, mode="r"))
+    common = float(w[0, 0]) if len(w) and np.all(w == w[0]) else 0.0
+    S = S if common else linalg.normal_equations(np.sqrt(w) * Z)
     u, u_F = u.copy(), u[index]
     for _ in range(3):
         missing = quadratic.gradient(phi) - others - (w * Z).T @ u_F
-        u_F = u_F + Z @ S.solve_normal(missing)
+        u_F = u_F + Z @ S.solve(missing / common if common else missing)
     u[index] = u_F
     return phi, u

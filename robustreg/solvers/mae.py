@@ -16,10 +16,12 @@ from .mse import start
 
 TRY = 1e-6  # gap from which the zero residuals may be recognisable; a failed try costs a few passes
 LAST = 1e-12  # gap from which a crossover that fails is kept, in case none succeeds
+SURE = 1e-9  # gap from which any guess of the zero residuals is tried, not only one that lasts
 EXACT = 1e-14  # gap at which a crossover has succeeded: rounding
 LIGHTEST = 1e-14  # of weights up to 2; the path need not tell lighter rows apart, the crossover does
 PATIENCE = 30  # iterations in which the gap has to be halved
-TALL = 40  # rows per column from which narrowing the problem first is faster
+TALL = 20  # rows per column from which narrowing the problem first is faster
+LARGE = 50_000  # entries, too: below it is Python that costs
 STEPS = 6  # of Newton's method towards a knot to narrow from
 STALLED = 1e-22  # below it an interior point has no digits left to gain
 
@@ -30,7 +32,7 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     if at_rest and np.all(np.abs(r) <= rounding(problem, phi)):
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
-    if len(r) > TALL * len(phi):
+    if len(r) > TALL * len(phi) and len(r) * len(phi) > LARGE:
         near, s = approach(problem, phi, 0.0, STEPS, work)
         pair = from_near(problem, near, s, options, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT:
@@ -56,11 +58,14 @@ def interior(problem: Problem, phi, r, options: Options, work: Work, certify=Tru
     w = np.maximum(problem.rows.w, LIGHTEST)
     path = replace(problem, rows=replace(problem.rows, w=w))
     scale = (w @ np.maximum(np.abs(r), 64.0 * rounding(problem, phi))) / w.sum()
-    best, best_gap, point, lowest, progress, done = None, np.inf, None, np.inf, 0, False
+    best, best_gap, point, lowest, progress, done, last = None, np.inf, None, np.inf, 0, False, -1
     for point in central_path(path, phi, r, scale):
         options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
         if point.gap <= TRY:
             for F in guesses(point, w, scale):
+                size, last = last, int(F.sum())
+                if last not in (size, len(phi)) and point.gap > SURE:
+                    continue
                 pair, right = crossover(problem, point, F)
                 if not right and (point.gap > LAST or not certify):
                     continue
