@@ -81,7 +81,11 @@ class Stream:
     # -- passes -------------------------------------------------------------------------------
     def gram(self):
         """(Z'WZ (m, m), Z'W(y - y_shift) (m,)), in one pass."""
-        sums = self.columns.inner.sweep(lambda rows, block: self._gram(block, self._target(rows), self._weights(rows)))
+
+        def kernel(rows, block):
+            return self._gram(block, self._target(rows), self._weights(rows))
+
+        sums = self.columns.inner.sweep(kernel)
         return self._gram_of(*sums[:3]), self._vector(*sums[3:])
 
     def residual_sums(self, phi):
@@ -96,9 +100,13 @@ class Stream:
         square, slopes, total = self.columns.inner.sweep(kernel)
         return square, self._vector(slopes, total)
 
-    def settle(self, phi, knot, band) -> Settled:
-        """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass."""
+    def settle(self, phi, knot, band, most) -> Settled:
+        """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass.
+
+        Where more than ``most`` rows are kept, not all of them are in Z.
+        """
         beta, level = self._split(phi)
+        n_kept = [0]
         zone = np.empty(self.n_rows, dtype=np.int8)
 
         def kernel(rows, block):
@@ -117,7 +125,11 @@ class Stream:
             v[kept] = 0.0
             cost = v * (r - 0.5 * v) if knot else v * r
             wv = v if w is None else w * v
-            found = [kept + rows.start], [_rows(block, kept)], [r[kept]], [] if w is None else [w[kept]]
+            n_kept[0] += len(kept)
+            found = (
+                [kept + rows.start], [_rows(block, kept)] if n_kept[0] <= most else [],
+                [r[kept]], [] if w is None else [w[kept]],
+            )  # fmt: skip
             sums = float(cost.sum() if w is None else np.dot(w, cost)), np.dot(wv, block), wv.sum()
             if not knot:
                 return *found, *sums
@@ -186,6 +198,12 @@ class Stream:
         b, level = self._split(phi)
         return b, float(self.y_shift + level - self.columns.shift @ b) if self.intercept else 0.0
 
+    def penalty_root(self, alpha):
+        """L with ||L phi||^2 = W alpha ||b||^2."""
+        L = np.eye(self.columns.n_cols, self.n_cols)
+        L[:, : self.columns.n_cols] *= np.sqrt(alpha * self.weight) * self.columns.inverse_scale
+        return L
+
     def _split(self, phi):
         return self.columns.inverse_scale * phi[: self.columns.n_cols], phi[-1] if self.intercept else 0.0
 
@@ -197,7 +215,8 @@ class Stream:
         """Rows of Z from blocks of the inner factor."""
         p = self.columns.n_cols
         Z = np.empty((sum(map(len, blocks)), self.n_cols))
-        np.concatenate(blocks, out=Z[:, :p])
+        if blocks:
+            np.concatenate(blocks, out=Z[:, :p])
         Z[:, :p] *= self.columns.inverse_scale
         Z[:, p:] = 1.0
         return Z

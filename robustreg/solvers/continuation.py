@@ -1,4 +1,6 @@
-"""Least absolute deviations by narrowing: solve a smoothed problem, settle the rows it leaves far away, repeat.
+"""Narrowing: solve a smoothed problem, settle the rows it leaves far away, repeat.
+
+For the absolute loss, or Huber's with a knot so small that it hardly differs.
 
 Near phi, whose fitted values are about s from the minimiser's, Huber's loss with the knot d = s in place of
 the absolute one is solved by a few Newton steps (Madsen & Nielsen 1993, SIAM J. Optim. 3:223). Its
@@ -18,11 +20,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import linalg
 from ..losses import Huber
 from ..problem import Problem
 from ..solution import Options, Pair, Work
-from .newton import newton
+from .newton import Hessian, newton
 
 WIDTH = 4.0  # rows are settled so many times s' from the fit
 FEW = 6  # rows per column that an interior point method does as fast
@@ -30,6 +31,7 @@ INNER = 0.25  # of the residuals, to approach the minimiser with
 SAMPLE = 2000  # residuals that tell their size
 STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
 NEAR = 0.01  # a decrement s' s' / 30 or so: to a sixth of s'
+SMOOTH = 4.0  # Huber's loss need not be smoothed to a knot less than so many times larger
 ROUNDS = 6  # of opening rows that were settled wrongly
 
 
@@ -40,7 +42,7 @@ def approach(problem: Problem, phi, least, steps, work: Work):
     with the knot ``least`` or, if that is smaller than the part's, for the absolute one:
     root mean square, by the usual asymptotics.
     """
-    rows, w = problem.rows, problem.rows.w
+    rows, w, hessian = problem.rows, problem.rows.w, Hessian(problem)
     for k in range(steps + 1):
         r = rows.residual(phi)
         size = np.abs(r)
@@ -51,11 +53,11 @@ def approach(problem: Problem, phi, least, steps, work: Work):
         if k == steps:
             break
         work.n_iter += 1
-        quadratic = problem.quadratic.times(knot) if not least else problem.quadratic
-        factor = linalg.factor_shifted(rows.gram(w * inner) + quadratic.G, rows.gram_all)
+        scale = 1.0 if least else knot
+        factor = hessian.factor(inner, scale)
         if not factor.rcond:
             break
-        phi = phi + factor.solve(rows.adjoint(w * v) - quadratic.gradient(phi))
+        phi = phi + factor.solve(rows.adjoint(w * v) - scale * problem.quadratic.gradient(phi))
     slope = v if knot == least else knot
     weight = max(w @ inner, np.finfo(float).tiny)
     return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * slope))) / weight)
@@ -64,14 +66,13 @@ def approach(problem: Problem, phi, least, steps, work: Work):
 def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pair | None:
     """The optimal pair from phi (m,), about s from it in fitted values, or None if that fails.
 
-    ``core(problem, phi)`` -> Pair or None solves what is left in the end.
+    The loss is the absolute one, or Huber's. ``core(problem, phi)`` -> Pair or None solves what is left in the end.
     """
-    rows, m = problem.rows, problem.rows.n_cols
-    if rows.n_rows <= FEW * m + 100:
+    rows, m, loss = problem.rows, problem.rows.n_cols, problem.loss
+    if rows.n_rows <= FEW * m + 100 or s <= SMOOTH * loss.knot:
         return core(problem, phi)
-    smoothed = replace(problem, loss=Huber(s), quadratic=problem.quadratic.times(s))
-    enough = NEAR * s * s * m
-    phi = newton(smoothed, phi, rows.residual(phi), options, work, STEPS, enough).phi
+    smoothed = replace(problem, loss=Huber(s), quadratic=problem.quadratic.times(s / loss.bound))
+    phi = newton(smoothed, phi, rows.residual(phi), options, work, STEPS, NEAR * s * s * m).phi
     r = rows.residual(phi)
     size, side = np.abs(r), np.sign(r)
     inner = size <= s
@@ -80,16 +81,16 @@ def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pa
         return None
     error = s * np.sqrt(m * np.sum(np.square(rows.w[inner] * (1.0 - size[inner] / s)))) / weight
     nearest = np.partition(size, FEW * m)[FEW * m]
-    kept = size <= max(WIDTH * error, nearest)
+    kept = size <= max(loss.knot + WIDTH * error, nearest)
     if 2 * np.count_nonzero(kept) > rows.n_rows:
         return core(problem, phi)
     for _ in range(ROUNDS):
-        pair = narrowed(problem.settled(kept, side), phi, error, core, options, work)
+        pair = narrowed(problem.settled(kept, loss.bound * side), phi, error, core, options, work)
         if pair is None:
             return None
-        wrong = ~kept & (side * rows.residual(pair.phi) < 0.0)
+        wrong = ~kept & (side * rows.residual(pair.phi) < loss.knot)
         if not wrong.any():
-            u = side
+            u = loss.bound * side
             u[kept] = pair.u
             return Pair(pair.phi, u)
         kept |= wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..problem import Problem
 from ..solution import Options, Pair, Work
+from .continuation import narrowed
 from .mse import least_squares, start
 from .newton import approach, newton
 
@@ -17,3 +18,13 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
             return Pair(phi, r)
     phi, r = approach(problem, phi, r, options, work)
     return newton(problem, phi, r, options, work, most=max(1, options.max_iter - work.n_iter))
+
+
+def from_near(problem: Problem, phi, s, options: Options, work: Work) -> Pair | None:
+    """An optimal pair, but for refinement, from phi (m,), about s from it in fitted values; None if that fails."""
+
+    def core(problem, phi):
+        pair = newton(problem, phi, problem.rows.residual(phi), options, work, options.max_iter, enough=0.0)
+        return None if pair.exhausted else pair
+
+    return narrowed(problem, phi, s, core, options, work)

@@ -40,7 +40,7 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, en
     near, but not refined to the last digits.
     """
     rows, loss = problem.rows, problem.loss
-    zone, hessian, clean = loss.curved(r), _Hessian(problem), True  # clean: r is that of phi to the last digit
+    zone, hessian, clean = loss.curved(r), Hessian(problem), True  # clean: r is that of phi to the last digit
     same, last = False, np.inf
     for _ in range(most):
         work.n_iter += 1
@@ -73,24 +73,26 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, en
     return Pair(phi, loss.slope(r), exhausted=True)
 
 
-class _Hessian:
+class Hessian:
     """Z_Q'W_Q Z_Q + G for changing Q: its changes are added up as long as they are the smaller part."""
 
     def __init__(self, problem):
-        self.problem, self.zone, self.G, self.sound = problem, None, None, False
+        self.problem, self.zone, self.gram, self.sound = problem, None, None, False
 
-    def factor(self, zone):
-        problem, rows = self.problem, self.problem.rows
+    def factor(self, zone, scale=1.0) -> linalg.Factor:
+        """Factor for the rows Q = zone (n,) bool and the quadratic times ``scale``, shifted if it is singular."""
+        rows, quadratic = self.problem.rows, self.problem.quadratic
         changed = np.flatnonzero(zone != self.zone) if self.zone is not None else None
         if changed is None or 4 * len(changed) > np.count_nonzero(zone):
-            self.G = rows.gram(rows.w * zone) + problem.quadratic.G
+            self.gram = rows.gram(rows.w * zone)
         elif len(changed):
             Z, sign = rows.take(changed), np.where(zone[changed], 1.0, -1.0)
-            self.G = self.G + np.dot(Z.T, Z * (sign * rows.w[changed])[:, None])
+            self.gram = self.gram + np.dot(Z.T, Z * (sign * rows.w[changed])[:, None])
         self.zone = zone
-        factor = problem.sound_factor(self.G, rows.w * zone)
+        H = self.gram + scale * quadratic.G
+        factor = self.problem.sound_factor(H, rows.w * zone) if scale == 1.0 else linalg.factor(H)
         self.sound = factor.sound
-        return factor if factor.sound else linalg.factor_shifted(self.G, rows.gram_all)
+        return factor if factor.sound else linalg.factor_shifted(H, rows.gram_all)
 
 
 def _is_rounding(problem, phi, zone, decrement) -> bool:
