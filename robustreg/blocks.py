@@ -87,15 +87,21 @@ class Blocks:
         return reduce(_added, in_parallel(part, n_parts))
 
     def take(self, index):
-        """The rows ``index``, an index array, as a new array."""
+        """The rows ``index``, an index array or a slice."""
         if self.whole is not None:
-            return self.whole[index]
-        block = self.X[index].astype(np.float64)
-        if self.shift is not None:
-            block -= self.shift
-        if self.scale is not None:
-            block *= self.scale
-        return block
+            return rows_of(self.whole, index)
+        block = np.asarray(rows_of(self.X, index), dtype=np.float64)
+        block = block if self.shift is None else block - self.shift
+        return block if self.scale is None else block * self.scale
+
+
+def rows_of(block, index):
+    """The rows ``index`` of a block; those of an index array are copied along its own order."""
+    if isinstance(index, slice):
+        return block[index]
+    if block.flags.f_contiguous and not block.flags.c_contiguous:
+        return block.T.take(index, axis=1).T
+    return block.take(index, axis=0)
 
 
 def _added(total, more):

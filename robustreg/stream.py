@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blocks import rows_of
 from .columns import OFFSET, DenseColumns, power_of_two
 
 EPS = np.finfo(np.float64).eps
@@ -127,7 +128,7 @@ class Stream:
             wv = v if w is None else w * v
             n_kept[0] += len(kept)
             found = (
-                [kept + rows.start], [_rows(block, kept)] if n_kept[0] <= most else [],
+                [kept + rows.start], [rows_of(block, kept)] if n_kept[0] <= most else [],
                 [r[kept]], [] if w is None else [w[kept]],
             )  # fmt: skip
             sums = float(cost.sum() if w is None else np.dot(w, cost)), np.dot(wv, block), wv.sum()
@@ -135,7 +136,7 @@ class Stream:
                 return *found, *sums
             inner = np.flatnonzero(side == INNER)
             if len(inner) < len(side):
-                block = _rows(block, inner)
+                block = rows_of(block, inner)
                 w = w if w is None else w[inner]
             return *found, *sums, *self._gram(block, None, w)
 
@@ -167,7 +168,7 @@ class Stream:
                 close = np.flatnonzero(np.abs(size - knot) <= 1e-6 * knot)
                 if len(close):
                     terms = np.abs(self._target(rows)[close]) + abs(level)
-                    terms += np.dot(np.abs(_rows(block, close)), size_of_beta)
+                    terms += np.dot(np.abs(rows_of(block, close)), size_of_beta)
                     outside[close] = size[close] - knot > 4.0 * EPS * terms
                 beyond[rows] = outside
             else:
@@ -250,11 +251,6 @@ class Stream:
             return G, edge, total
         wy = y if w is None else w * y
         return G, edge, total, np.dot(wy, block), wy.sum()
-
-
-def _rows(block, index):
-    """Rows of a block, copied along its own order."""
-    return block.take(index, axis=0) if block.flags.c_contiguous else block.T.take(index, axis=1).T
 
 
 def make_stream(X, y, w, fit_intercept) -> Stream | None:

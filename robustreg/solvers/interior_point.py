@@ -27,7 +27,6 @@ from .. import linalg
 from ..problem import Problem
 
 DIVERGED = 1e50  # for y of size 1
-START = 1.0  # typical residuals that the first point is off the edges
 STEP = 0.9995  # fraction of the way to the boundary, as in the paper
 
 
@@ -53,8 +52,8 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
     ``scale`` is a typical residual.
     """
     rows, w = problem.rows, problem.rows.w
-    least = 1e-3 * scale * w.sum()
-    point = _central(phi, r, w, START * scale)
+    pad, least = 0.1 * scale, 1e-3 * scale * w.sum()
+    point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
     while True:
         r = rows.residual(point.phi)
         point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(problem.value(r, point.phi), least)
@@ -63,13 +62,6 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
             last, point = point, _step(problem, point, r)
         if not np.abs(point.phi).max(initial=0.0) < DIVERGED or np.array_equal(last.a, point.a):
             return
-
-
-def _central(phi, r, w, size) -> Point:
-    """The point with r = vp - vm and vp xu = vm xl = w size."""
-    ratio = r / size
-    u = ratio / (1.0 + np.sqrt(1.0 + np.square(ratio)))
-    return Point(phi, w * u, w * (1.0 - u), w * (1.0 + u), size / (1.0 - u), size / (1.0 + u))
 
 
 def _step(problem: Problem, point: Point, r) -> Point:

@@ -56,12 +56,12 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
         guess = pilot(stream, knot, work)
         if guess is None:
             return None
-        base, s, typical = guess
+        base, s, typical, sample = guess
         settled = _settled(stream, base, knot, s, work)
         for _ in range(ROUNDS):
             if settled is None:
                 return None
-            problem, unit = _reduced_problem(stream, settled, base, knot, alpha)
+            problem, unit = _reduced_problem(stream, settled, base, knot, alpha, sample)
             solve = huber_from_near if knot else mae_from_near
             pair = solve(problem, np.zeros(stream.n_cols), s / unit, options, work)
             if pair is None:
@@ -70,7 +70,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             seen = stream.verify(phi, knot, settled.zone, FAR * typical + knot)
             work.n_passes += 1
             if not len(seen.wrong):
-                return _proved(stream, settled, base, phi, pair.u, seen, knot, alpha, work)
+                return _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work)
             work.n_fixups += 1
             if len(seen.wrong) > MANY * len(settled.index):
                 base, settled = phi, _settled(stream, phi, knot, s, work)
@@ -80,7 +80,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
 
 
 def pilot(stream: Stream, knot, work):
-    """(phi0, s, a typical residual) from a sample, or None."""
+    """(phi0, s, a typical residual, the sample's Rows) or None."""
     n, m = stream.n_rows, stream.n_cols
     size = int((0.5 * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, y, w = stream.take(spread_out(n, size), np.zeros(m))
@@ -101,7 +101,7 @@ def pilot(stream: Stream, knot, work):
     phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, STEPS[1], work)
     if not (s > 0.0 and np.all(np.isfinite(phi))):
         return None
-    return unit * phi, unit * s, unit * np.median(np.abs(rows.residual(phi)))
+    return unit * phi, unit * s, unit * np.median(np.abs(rows.residual(phi))), rows
 
 
 def band(s, m):
@@ -136,47 +136,46 @@ def _opened(settled: Settled, index, Z, r, w, knot) -> Settled:
     )
 
 
-def _reduced_problem(stream: Stream, settled: Settled, base, knot, alpha) -> tuple[Problem, float]:
+def _reduced_problem(stream: Stream, settled: Settled, base, knot, alpha, sample) -> tuple[Problem, float]:
     """(problem, unit): that of the kept rows for eta, phi = base + unit * eta, in residuals of size 1."""
     unit = float(power_of_two(np.abs(settled.r).max(initial=0.0)))
     size = unit if knot else 1.0
-    rows = dense_rows(settled.Z, settled.r / unit, settled.w)
+    rows = dense_rows(settled.Z, settled.r / unit, settled.w, None, sample.gram_all, sample.factor)
     L = stream.penalty_root(alpha * unit / size)
     h, c = settled.h / size - L.T @ (L @ (base / unit)), settled.c / (size * unit)
     return Problem(rows, Huber(knot / unit) if knot else Absolute(), Quadratic(L, h, c, settled.G)), unit
 
 
-def _proved(stream, settled, base, phi, u, seen, knot, alpha, work) -> Streamed | None:
+def _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work) -> Streamed | None:
     """One more step on the gradient of all rows, and the duality gap before it; None without a proof.
 
     From u, the slopes psi(r), a dual point with Z'Wu = W alpha B'B phi is made by changing the rows inside
     their bounds. Shrunk into its box, by a factor of at least 1 - ``outside``, it proves the gap, since D is
     concave and D(0) = 0.
     """
-    Z, r, w = settled.Z, settled.r - np.dot(settled.Z, phi - base), settled.w
-    L = stream.penalty_root(alpha)
+    rows, loss = problem.rows, problem.loss
+    r, L = unit * rows.residual(pair.phi), stream.penalty_root(alpha)
     missing, excess = seen.adjoint - L.T @ (L @ phi), 0.0
-    if knot:
-        inner = np.abs(r) <= knot
-        factor = linalg.factor(settled.G + np.dot(Z[inner].T, Z[inner] * w[inner, None]) + L.T @ L)
+    if loss.knot:
+        factor = linalg.factor(settled.G + rows.gram(rows.w * loss.curved(r / unit)) + L.T @ L)
         if not factor.sound:
             return None
         step = factor.solve(missing)
         decrement = step @ missing  # twice what the step gains, and so what the dual point lacks
-        outside = np.sqrt(decrement / (1.0 if stream.w is None else stream.w.min())) / knot
+        outside = np.sqrt(decrement / (1.0 if stream.w is None else stream.w.min())) / (unit * loss.knot)
     else:
-        S = np.abs(u) < 1.0 - AT_BOUND
-        missing += np.dot(w * u, Z)
-        Z, r, w, u_S, y = Z[S], r[S], w[S], u[S], stream.y[settled.index[S]] - stream.y_shift
+        S = np.flatnonzero(np.abs(pair.u) < 1.0 - AT_BOUND)
+        missing += rows.adjoint(rows.w * pair.u)
+        Z, r, w, u, y = settled.Z[S], r[S], rows.w[S], pair.u[S], stream.y[settled.index[S]] - stream.y_shift
         if not linalg.factor(np.dot(Z.T, Z) + L.T @ L).sound:  # not unique
             return None
         step, decrement = np.zeros(len(phi)), 0.0
         if len(Z) and (factor := linalg.factor(np.dot(Z.T, Z * w[:, None]))).sound:
-            u_S = u_S - Z @ factor.solve(missing)
+            u = u - Z @ factor.solve(missing)
             step = factor.solve(Z.T @ (w * r))
-        outside = max(np.abs(u_S).max(initial=0.0), np.abs(u).max(initial=0.0)) - 1.0
+        outside = max(np.abs(u).max(initial=0.0), np.abs(pair.u).max(initial=0.0)) - 1.0
         noise = 4.0 * EPS * (np.abs(y) + np.abs(Z) @ np.abs(phi))
-        excess = w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u_S)
+        excess = w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u)
     gap = (excess + 0.5 * decrement) / seen.near + max(outside, 0.0)
     if not gap <= PROVED:
         return None
