@@ -24,7 +24,8 @@ BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
 # Rows per column from which passes over a stream of them are faster.
-TALL = {"mse": 20, "mae": 900, "huber": 900}
+SMALL = 2**12  # entries that are always refined to the last digit
+TALL = {"mse": 4, "mae": 900, "huber": 900}
 
 # A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
 FAR = 1e4
@@ -131,7 +132,7 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
 def _streamed(X, Y, w, spec: Specification) -> Fit | None:
     """The fit in two or three passes, or None where it is not so simple: then the direct way is taken."""
     n, p = X.shape
-    if n < TALL[spec.loss] * p or (spec.loss == "mse" and n * p <= LARGEST):
+    if n < TALL[spec.loss] * p or n * p <= SMALL:
         return None
     knot, gram, coefficients, found = spec.delta if spec.loss == "huber" else 0.0, None, [], []
     for y in Y.T:

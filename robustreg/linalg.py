@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, lapack
+from scipy.linalg import lapack
 
 EPS = np.finfo(np.float64).eps
 
@@ -34,7 +34,7 @@ class Factor:
     def solve(self, b):
         if not len(self.scale):
             return np.zeros_like(b)
-        scaled = cho_solve((self.cholesky, False), (b.T / self.scale).T, check_finite=False)
+        scaled, _ = lapack.dpotrs(self.cholesky, (b.T / self.scale).T)
         return (scaled.T / self.scale).T
 
 

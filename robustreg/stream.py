@@ -21,7 +21,6 @@ from .columns import OFFSET, DenseColumns, power_of_two
 EPS = np.finfo(np.float64).eps
 SAMPLE = 2000  # rows that tell the size of columns and of y
 KEPT, INNER = 0, 2  # zones of a row; those settled on a side of the fit have its sign, 1 or -1
-RARE = 5  # a column that is not constant in fewer rows of a sample is not known from it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +63,6 @@ class Stream:
     w: np.ndarray | None
     intercept: bool
     y_shift: float
-    rare: np.ndarray  # indices of columns that the sample does not know
 
     @property
     def n_rows(self) -> int:
@@ -101,10 +99,10 @@ class Stream:
         square, slopes, total = self.columns.inner.sweep(kernel)
         return square, self._vector(slopes, total)
 
-    def settle(self, phi, knot, band, most) -> Settled:
+    def settle(self, phi, knot, band, rare, most) -> Settled:
         """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass.
 
-        Where more than ``most`` rows are kept, not all of them are in Z.
+        Rows with an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most`` rows are kept, not all of them are in Z.
         """
         beta, level = self._split(phi)
         n_kept = [0]
@@ -118,8 +116,8 @@ class Stream:
             side[size < knot + band] = KEPT
             if knot > band:
                 side[size <= knot - band] = INNER
-            if len(self.rare):
-                side[np.any(block[:, self.rare] != 0.0, axis=1)] = KEPT
+            if len(rare):
+                side[np.any(block[:, rare] != 0.0, axis=1)] = KEPT
             zone[rows] = side
             kept = np.flatnonzero(side == KEPT)
             v = np.clip(r, -knot, knot) if knot else side.astype(np.float64)
@@ -223,10 +221,13 @@ class Stream:
         return Z
 
     def _gram_of(self, G, edge, total):
-        outer = self.columns.inverse_scale
-        G = outer[:, None] * G * outer
-        edge = (outer * edge)[:, None]
-        return np.block([[G, edge], [edge.T, np.full((1, 1), total)]]) if self.intercept else G
+        p, outer = self.columns.n_cols, self.columns.inverse_scale
+        out = np.empty((self.n_cols, self.n_cols))
+        out[:p, :p] = outer[:, None] * G * outer
+        if self.intercept:
+            out[p, :p] = out[:p, p] = outer * edge
+            out[p, p] = total
+        return out
 
     # -- parts of a pass ----------------------------------------------------------------------
     def _weights(self, rows):
@@ -256,19 +257,23 @@ class Stream:
 def make_stream(X, y, w, fit_intercept) -> Stream | None:
     """The stream of dense X (n, p), y (n,) and w (n,) > 0 or None; None if a sample shows units too extreme."""
     index = spread_out(len(y), SAMPLE)
-    some, y_some = X[index].astype(np.float64), y[index]
+    some, y_some = (X, y) if len(index) == len(y) else (rows_of(X, index), y[index])
+    some = np.asarray(some, dtype=np.float64)
+    shift, y_shift = np.zeros(X.shape[1]), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = some.mean(axis=0)
-        spread = some.std(axis=0)
-        shift = np.where(np.abs(mean) > OFFSET * spread, mean, 0.0) if fit_intercept else np.zeros(len(mean))
-        size = np.sqrt(np.mean(np.square(some - shift), axis=0))
-        size = np.where(size > 0.0, size, np.abs(some).max(axis=0))
-        rare = np.flatnonzero(np.count_nonzero(some != np.median(some, axis=0), axis=0) < RARE)
-        scale = power_of_two(np.where(size > 0.0, size, 1.0))
-    if not np.all(np.isfinite(size)) or np.any(scale > 1e90) or np.any(scale < 1e-90):
+        square = np.einsum("ij,ij->j", some, some) / len(some)
+        if fit_intercept:
+            y_shift = float(np.partition(y_some, len(y_some) // 2)[len(y_some) // 2])
+            mean = np.dot(np.full(len(some), 1.0 / len(some)), some)
+            far = np.square(mean) > OFFSET**2 / (1.0 + OFFSET**2) * square
+            if far.any():
+                shift[far] = mean[far]
+                square[far] = np.mean(np.square(some[:, far] - shift[far]), axis=0)
+    known = square > 0.0
+    if not np.all((square < 1e180) & ((square > 1e-180) | ~known)):
         return None
-    columns = DenseColumns(X, shift, 1.0 / scale, None)
-    return Stream(columns, y, w, fit_intercept, float(np.median(y_some)) if fit_intercept else 0.0, rare)
+    scale = power_of_two(np.sqrt(np.where(known, square, 1.0)))
+    return Stream(DenseColumns(X, shift, 1.0 / scale, None), y, w, fit_intercept, y_shift)
 
 
 def spread_out(n, m):

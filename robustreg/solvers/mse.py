@@ -17,6 +17,7 @@ from ..problem import Problem
 from ..solution import Options, Pair, Streamed, Work
 from ..stream import Stream
 
+GOOD = 1e-3
 NOTHING_LEFT = 1e-20  # of sum w y^2: an exact fit, which wants more care
 REFINED = 1e-9  # a relative step that the next, by a factor of at least 1e-6 smaller, cannot improve
 REFINEMENTS = 4  # each contracts the error by at least 1e-4: more cannot help
@@ -59,10 +60,13 @@ def closed_form(stream: Stream, alpha: float, gram=None):
         W, p = stream.weight, stream.columns.n_cols
         G = np.zeros(stream.n_cols)
         G[:p] = alpha * W * np.square(stream.columns.inverse_scale)
-        factor = linalg.factor(gram + np.diag(G))
-        if not (np.all(np.isfinite(gram)) and linalg.factor(gram).sound and factor.sound):
+        factor = linalg.factor(gram)
+        if not (np.all(np.isfinite(gram)) and factor.rcond >= GOOD):
             return gram, None
-        phi, explained = factor.solve(g), factor.solve(g) @ g
+        if alpha:
+            factor = linalg.factor(gram + np.diag(G))
+        phi = factor.solve(g)
+        explained = phi @ g
         for _ in range(REFINEMENTS):
             square, adjoint = stream.residual_sums(phi)
             work.n_passes += 1

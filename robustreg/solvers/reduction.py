@@ -42,6 +42,7 @@ WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 CLIPPED = 1e3  # typical targets, beyond which the pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
 STEPS = 6, 2  # of the pilot, first with these few rows
+RARE = 20
 FAR = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 ROUNDS = 6  # of the core
 MANY = 0.1  # of the kept rows found wrong: the pilot was bad, and the last solution is a better one
@@ -57,7 +58,8 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
         if guess is None:
             return None
         base, s, typical, sample = guess
-        settled = _settled(stream, base, knot, s, work)
+        rare = _rare(sample.columns.inner.X)
+        settled = _settled(stream, base, knot, s, rare, work)
         for _ in range(ROUNDS):
             if settled is None:
                 return None
@@ -73,7 +75,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
                 return _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work)
             work.n_fixups += 1
             if len(seen.wrong) > MANY * len(settled.index):
-                base, settled = phi, _settled(stream, phi, knot, s, work)
+                base, settled = phi, _settled(stream, phi, knot, s, rare, work)
             else:
                 settled = _opened(settled, seen.wrong, *stream.take(seen.wrong, base), knot)
     return None
@@ -109,8 +111,15 @@ def band(s, m):
     return WIDTH * s * (1.0 + 1.5 / np.sqrt(2.0 * m))
 
 
-def _settled(stream: Stream, phi, knot, s, work) -> Settled | None:
-    settled = stream.settle(phi, knot, band(s, stream.n_cols), stream.n_rows // 2)
+def _rare(Z):
+    """Columns of a sample (k, m) that are not 0 in a few rows only, which does not tell their coefficients."""
+    count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
+    rare = np.flatnonzero(count < RARE)
+    return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
+
+
+def _settled(stream: Stream, phi, knot, s, rare, work) -> Settled | None:
+    settled = stream.settle(phi, knot, band(s, stream.n_cols), rare, stream.n_rows // 2)
     work.n_passes += 1
     work.n_kept = len(settled.index)
     kept_all = len(settled.Z) == len(settled.index)
