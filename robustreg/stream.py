@@ -102,7 +102,8 @@ class Stream:
     def settle(self, phi, knot, band, rare, most) -> Settled:
         """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass.
 
-        Rows with an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most`` rows are kept, not all of them are in Z.
+        Rows with an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most``
+        rows are kept, not all of them are in Z.
         """
         beta, level = self._split(phi)
         n_kept = [0]

@@ -23,11 +23,11 @@ import numpy as np
 from ..losses import Huber
 from ..problem import Problem
 from ..solution import Options, Pair, Work
-from .newton import Hessian, newton
+from .newton import Hessian, line_search, newton
 
 WIDTH = 4.0  # rows are settled so many times s' from the fit
 FEW = 6  # rows per column that an interior point method does as fast
-INNER = 0.25  # of the residuals, to approach the minimiser with
+FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)  # parts of the residuals to approach the minimiser with
 SAMPLE = 2000  # residuals that tell their size
 STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
 NEAR = 0.01  # a decrement s' s' / 30 or so: to a sixth of s'
@@ -35,32 +35,38 @@ SMOOTH = 4.0  # Huber's loss need not be smoothed to a knot less than so many ti
 ROUNDS = 6  # of opening rows that were settled wrongly
 
 
-def approach(problem: Problem, phi, least, steps, work: Work):
-    """(phi, s): nearly the minimiser for a knot >= ``least`` that a part INNER of the residuals lie within.
+def approach(problem: Problem, phi, least, parts, work: Work):
+    """(phi, s): nearly the minimiser for a knot >= ``least`` that the last of ``parts`` of the residuals lie within.
+
+    One step of Newton's method for each part, with knots that only fall: far from the minimiser a small one
+    would leave too few rows to tell a direction.
 
     s is how far fitted values are from those of the population that the rows are a sample of, for Huber's loss
-    with the knot ``least`` or, if that is smaller than the part's, for the absolute one:
+    with the knot ``least`` or, if that is smaller than the last, for the absolute one:
     root mean square, by the usual asymptotics.
     """
-    rows, w, hessian = problem.rows, problem.rows.w, Hessian(problem)
-    for k in range(steps + 1):
-        r = rows.residual(phi)
-        size = np.abs(r)
-        some = size[:: 1 + len(size) // SAMPLE]
-        knot = max(least, np.partition(some, int(INNER * len(some)))[int(INNER * len(some))], np.finfo(float).tiny)
-        inner = size <= knot
-        v = np.clip(r, -knot, knot)
-        if k == steps:
-            break
-        work.n_iter += 1
+    rows, w, hessian, knot, r = problem.rows, problem.rows.w, Hessian(problem), np.inf, problem.rows.residual(phi)
+    for part in parts:
+        knot = max(least, min(knot, _quantile(np.abs(r), part)), np.finfo(float).tiny)
         scale = 1.0 if least else knot
-        factor = hessian.factor(inner, scale)
+        smoothed = replace(problem, loss=Huber(knot), quadratic=problem.quadratic.times(scale))
+        factor = hessian.factor(smoothed.loss.curved(r), scale)
         if not factor.rcond:
             break
-        phi = phi + factor.solve(rows.adjoint(w * v) - scale * problem.quadratic.gradient(phi))
-    slope = v if knot == least else knot
-    weight = max(w @ inner, np.finfo(float).tiny)
+        work.n_iter += 1
+        step = factor.solve(smoothed.descent(smoothed.loss.slope(r), phi))
+        t, r = line_search(smoothed, phi, r, step, rows.fitted(step))
+        phi = phi + t * step
+    knot = max(least, _quantile(np.abs(r), parts[-1]), np.finfo(float).tiny)
+    slope = np.clip(r, -knot, knot) if knot == least else knot
+    weight = max(w @ (np.abs(r) <= knot), np.finfo(float).tiny)
     return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * slope))) / weight)
+
+
+def _quantile(size, part):
+    some = size[:: 1 + len(size) // SAMPLE]
+    k = int(part * len(some))
+    return float(np.partition(some, k)[k])
 
 
 def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pair | None:

@@ -9,7 +9,7 @@ import numpy as np
 from ..duality import relative_gap, rounding
 from ..problem import Problem
 from ..solution import Options, Pair, Work
-from .continuation import approach, narrowed
+from .continuation import FAR, approach, narrowed
 from .crossover import crossover, guesses
 from .interior_point import central_path
 from .mse import start
@@ -22,7 +22,6 @@ LIGHTEST = 1e-14  # of weights up to 2; the path need not tell lighter rows apar
 PATIENCE = 30  # iterations in which the gap has to be halved
 TALL = 20  # rows per column from which narrowing the problem first is faster
 LARGE = 50_000  # entries, too: below it is Python that costs
-STEPS = 6  # of Newton's method towards a knot to narrow from
 STALLED = 1e-22  # below it an interior point has no digits left to gain
 
 
@@ -33,7 +32,7 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
     if len(r) > TALL * len(phi) and len(r) * len(phi) > LARGE:
-        near, s = approach(problem, phi, 0.0, STEPS, work)
+        near, s = approach(problem, phi, 0.0, FAR, work)
         pair = from_near(problem, near, s, options, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT:
             return pair

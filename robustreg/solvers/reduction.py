@@ -33,7 +33,7 @@ from ..problem import Problem, Quadratic
 from ..rows import dense_rows
 from ..solution import Options, Streamed, Work
 from ..stream import INNER, KEPT, Settled, Stream, spread_out
-from .continuation import approach
+from .continuation import FAR, NEARBY, approach
 from .huber import from_near as huber_from_near
 from .mae import from_near as mae_from_near
 
@@ -41,9 +41,8 @@ EPS = np.finfo(np.float64).eps
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 CLIPPED = 1e3  # typical targets, beyond which the pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
-STEPS = 6, 2  # of the pilot, first with these few rows
 RARE = 20
-FAR = 1e4  # typical residuals beyond which a row's distance does not count in the gap
+DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 ROUNDS = 6  # of the core
 MANY = 0.1  # of the kept rows found wrong: the pilot was bad, and the last solution is a better one
 PROVED = 1e-10
@@ -69,7 +68,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             if pair is None:
                 return None
             phi = base + unit * pair.phi
-            seen = stream.verify(phi, knot, settled.zone, FAR * typical + knot)
+            seen = stream.verify(phi, knot, settled.zone, DISTANT * typical + knot)
             work.n_passes += 1
             if not len(seen.wrong):
                 return _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work)
@@ -95,12 +94,12 @@ def pilot(stream: Stream, knot, work):
     rows = dense_rows(Z[few], y[few], w[few])
     start = linalg.factor_shifted(rows.gram_all, np.diag(np.diag(rows.gram_all) + 1.0))
     phi, _ = approach(
-        Problem(rows, Absolute(), nothing), start.solve(rows.adjoint(rows.w * rows.y)), knot / unit, STEPS[0], work
+        Problem(rows, Absolute(), nothing), start.solve(rows.adjoint(rows.w * rows.y)), knot / unit, FAR, work
     )
     rows = dense_rows(Z, y, w)
     if not rows.factor.sound:
         return None
-    phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, STEPS[1], work)
+    phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, NEARBY, work)
     if not (s > 0.0 and np.all(np.isfinite(phi))):
         return None
     return unit * phi, unit * s, unit * np.median(np.abs(rows.residual(phi))), rows
