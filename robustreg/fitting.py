@@ -153,7 +153,7 @@ def _streamed(X, Y, w, spec: Specification) -> Fit | None:
         objective=np.array([solution.objective for solution in found]),
         gap=np.array([solution.gap for solution in found]),
         outliers=np.column_stack([solution.beyond for solution in found]) if spec.loss == "huber" else None,
-        unique=True,
+        unique=all(solution.unique for solution in found),
         rank=p,
         n_iter=max(max(1, solution.work.n_iter) for solution in found),
         orthogonal=False,

@@ -79,11 +79,12 @@ class Solution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Streamed:
-    """The unique minimiser phi (m,) of a stream, its objective in units of y, its relative duality gap, and, for
-    Huber's loss, which rows are ``beyond`` (n,) the knot."""
+    """The canonical minimiser phi (m,) of a stream, its objective in units of y, its relative duality gap, whether it
+    is ``unique``, and, for Huber's loss, which rows are ``beyond`` (n,) the knot."""
 
     phi: np.ndarray
     objective: float
     gap: float
+    unique: bool
     beyond: np.ndarray | None
     work: Work

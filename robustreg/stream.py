@@ -99,24 +99,26 @@ class Stream:
         square, slopes, total = self.columns.inner.sweep(kernel)
         return square, self._vector(slopes, total)
 
-    def settle(self, phi, knot, band, rare, most) -> Settled:
+    def settle(self, phi, knot, band, reach, rare, most) -> Settled:
         """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass.
 
-        Rows with an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most``
-        rows are kept, not all of them are in Z.
+        For rows of a norm larger than ``reach`` (None: there are none) the band is wider in proportion. Rows with
+        an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most`` rows are
+        kept, not all of them are in Z.
         """
         beta, level = self._split(phi)
-        n_kept = [0]
+        n_kept, square_of_scale = [0], np.square(self.columns.inverse_scale)
         zone = np.empty(self.n_rows, dtype=np.int8)
 
         def kernel(rows, block):
             r, w = self._residual(rows, block, beta, level), self._weights(rows)
-            size = np.abs(r)
-            with np.errstate(invalid="ignore"):
-                side = np.sign(r).astype(np.int8)
-            side[size < knot + band] = KEPT
+            size, side, width = np.abs(r), np.sign(r).astype(np.int8), band
+            if reach is not None:
+                norm = np.sqrt(np.dot(np.square(block), square_of_scale))
+                width = band * np.maximum(norm / reach, 1.0)
+            side[size < knot + width] = KEPT
             if knot > band:
-                side[size <= knot - band] = INNER
+                side[size <= knot - width] = INNER
             if len(rare):
                 side[np.any(block[:, rare] != 0.0, axis=1)] = KEPT
             zone[rows] = side
@@ -153,7 +155,7 @@ class Stream:
         size_of_beta = np.abs(beta)
 
         def kernel(rows, block):
-            r, side = self._residual(rows, block, beta, level), zone[rows]
+            r, side, w = self._residual(rows, block, beta, level), zone[rows], self._weights(rows)
             size = np.abs(r)
             if knot:
                 v = np.clip(r, -knot, knot)
@@ -177,13 +179,14 @@ class Stream:
             if size.max() > far:
                 distant = np.flatnonzero(size > far)
                 excess = (size[distant] - far) * (knot or 1.0)
-                excess = float(excess.sum() if self.w is None else np.dot(self.w[rows][distant], excess))
-            wv = v if self.w is None else self.w[rows] * v
-            total = float(cost.sum() if self.w is None else np.dot(self.w[rows], cost))
-            return total, excess, np.dot(wv, block), wv.sum(), [wrong + rows.start]
+                cost[distant] = knot * (far - 0.5 * knot) if knot else far
+                excess = float(excess.sum() if w is None else np.dot(w[distant], excess))
+            wv = v if w is None else w * v
+            near = float(cost.sum() if w is None else np.dot(w, cost))
+            return near, excess, np.dot(wv, block), wv.sum(), [wrong + rows.start]
 
-        cost, excess, slopes, total, wrong = self.columns.inner.sweep(kernel)
-        return Verified(cost, cost - excess, self._vector(slopes, total), np.concatenate(wrong), beyond)
+        near, excess, slopes, total, wrong = self.columns.inner.sweep(kernel)
+        return Verified(near + excess, near, self._vector(slopes, total), np.concatenate(wrong), beyond)
 
     def take(self, index, phi):
         """(Z (k, m), r (k,), w (k,)) of some rows, residuals at phi."""

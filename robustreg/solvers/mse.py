@@ -78,7 +78,9 @@ def closed_form(stream: Stream, alpha: float, gram=None):
                 break
             phi = phi + step
             if decrement <= REFINED**2 * explained:
-                return gram, Streamed(phi, (objective - 0.5 * decrement) / W, 0.5 * decrement / objective, None, work)
+                return gram, Streamed(
+                    phi, (objective - 0.5 * decrement) / W, 0.5 * decrement / objective, True, None, work
+                )
     return gram, None
 
 

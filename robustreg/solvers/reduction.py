@@ -27,12 +27,13 @@ from dataclasses import replace
 import numpy as np
 
 from .. import linalg
-from ..columns import power_of_two
+from ..columns import DenseColumns, power_of_two
 from ..losses import Absolute, Huber
 from ..problem import Problem, Quadratic
-from ..rows import dense_rows
-from ..solution import Options, Streamed, Work
+from ..rows import Rows, dense_rows
+from ..solution import Options, Pair, Streamed, Work
 from ..stream import INNER, KEPT, Settled, Stream, spread_out
+from .canonical import Choice, canonical
 from .continuation import FAR, NEARBY, approach
 from .huber import from_near as huber_from_near
 from .mae import from_near as mae_from_near
@@ -41,7 +42,9 @@ EPS = np.finfo(np.float64).eps
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 CLIPPED = 1e3  # typical targets, beyond which the pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
-RARE = 20
+RARE = 20  # rows of a sample that know a column
+HEAVY = 3.0  # a row is heavy from so many times the norm of others
+PILOTS = 2  # before the direct solver takes over
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 ROUNDS = 6  # of the core
 MANY = 0.1  # of the kept rows found wrong: the pilot was bad, and the last solution is a better one
@@ -57,26 +60,32 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
         if guess is None:
             return None
         base, s, typical, sample = guess
-        rare = _rare(sample.columns.inner.X)
-        settled = _settled(stream, base, knot, s, rare, work)
+        reach, rare = _reach(sample), _rare(sample)
+        settled, piloted = _settled(stream, base, knot, s, reach, rare, work), 1
         for _ in range(ROUNDS):
             if settled is None:
                 return None
             problem, unit = _reduced_problem(stream, settled, base, knot, alpha, sample)
             solve = huber_from_near if knot else mae_from_near
             pair = solve(problem, np.zeros(stream.n_cols), s / unit, options, work)
-            if pair is None:
+            choice = None if pair is None else _chosen(stream, problem, pair, base / unit)
+            if choice is None:
                 return None
-            phi = base + unit * pair.phi
+            phi = unit * choice.phi
             seen = stream.verify(phi, knot, settled.zone, DISTANT * typical + knot)
             work.n_passes += 1
             if not len(seen.wrong):
-                return _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work)
+                return _proved(
+                    stream, settled, problem, pair.u, (phi - base) / unit, unit, phi, choice.unique, seen, alpha, work
+                )
             work.n_fixups += 1
-            if len(seen.wrong) > MANY * len(settled.index):
-                base, settled = phi, _settled(stream, phi, knot, s, rare, work)
-            else:
+            if len(seen.wrong) <= MANY * len(settled.index):
                 settled = _opened(settled, seen.wrong, *stream.take(seen.wrong, base), knot)
+            elif piloted < PILOTS:
+                base, piloted = phi, piloted + 1
+                settled = _settled(stream, phi, knot, s, reach, rare, work)
+            else:
+                return None
     return None
 
 
@@ -110,15 +119,24 @@ def band(s, m):
     return WIDTH * s * (1.0 + 1.5 / np.sqrt(2.0 * m))
 
 
-def _rare(Z):
-    """Columns of a sample (k, m) that are not 0 in a few rows only, which does not tell their coefficients."""
+def _reach(sample: Rows):
+    """The norm of most rows of a sample, or None if there are none much larger."""
+    Z = sample.columns.inner.X
+    norm = np.sqrt(np.einsum("ij,ij->i", Z, Z))
+    most = np.quantile(norm, 0.75)
+    return most if norm.max() > HEAVY * most else None
+
+
+def _rare(sample: Rows):
+    """Columns of a sample that are not 0 in a few rows only, which does not tell their coefficients."""
+    Z = sample.columns.inner.X
     count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
     rare = np.flatnonzero(count < RARE)
     return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
 
 
-def _settled(stream: Stream, phi, knot, s, rare, work) -> Settled | None:
-    settled = stream.settle(phi, knot, band(s, stream.n_cols), rare, stream.n_rows // 2)
+def _settled(stream: Stream, phi, knot, s, reach, rare, work) -> Settled | None:
+    settled = stream.settle(phi, knot, band(s, stream.n_cols), reach, rare, stream.n_rows // 2)
     work.n_passes += 1
     work.n_kept = len(settled.index)
     kept_all = len(settled.Z) == len(settled.index)
@@ -154,7 +172,25 @@ def _reduced_problem(stream: Stream, settled: Settled, base, knot, alpha, sample
     return Problem(rows, Huber(knot / unit) if knot else Absolute(), Quadratic(L, h, c, settled.G)), unit
 
 
-def _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work) -> Streamed | None:
+def _chosen(stream: Stream, problem: Problem, pair: Pair, base) -> Choice | None:
+    """The canonical phi = base + eta in units of the problem, among all that its dual allows; None if not found.
+
+    It is that of all rows if they keep their side of it: constraints that hold without being asked for change nothing.
+    """
+    rows, S = problem.rows, np.abs(pair.u) < problem.loss.bound * (1.0 - AT_BOUND)
+    Z, p = rows.columns.inner.X, stream.columns.n_cols
+    if problem.loss.knot or linalg.factor(np.dot(Z[S].T, Z[S]) + problem.quadratic.G).sound:
+        return Choice(base + pair.phi, True)
+    if not S.any():  # the interval of the intercept may end at a settled row
+        return None
+    slopes = DenseColumns(Z[:, :p], np.zeros(p), np.ones(p), None)
+    rows = replace(rows, columns=slopes, intercept=stream.intercept, rank=p,
+                   B=np.diag(stream.columns.inverse_scale), y=rows.y + np.dot(Z, base))  # fmt: skip
+    choice = canonical(replace(problem, rows=rows), replace(pair, phi=base + pair.phi))
+    return choice if choice.canonical else None
+
+
+def _proved(stream, settled, problem, u, eta, unit, phi, unique, seen, alpha, work) -> Streamed | None:
     """One more step on the gradient of all rows, and the duality gap before it; None without a proof.
 
     From u, the slopes psi(r), a dual point with Z'Wu = W alpha B'B phi is made by changing the rows inside
@@ -162,7 +198,7 @@ def _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work) -> Str
     concave and D(0) = 0.
     """
     rows, loss = problem.rows, problem.loss
-    r, L = unit * rows.residual(pair.phi), stream.penalty_root(alpha)
+    r, L = unit * rows.residual(eta), stream.penalty_root(alpha)
     missing, excess = seen.adjoint - L.T @ (L @ phi), 0.0
     if loss.knot:
         factor = linalg.factor(settled.G + rows.gram(rows.w * loss.curved(r / unit)) + L.T @ L)
@@ -172,20 +208,18 @@ def _proved(stream, settled, problem, pair, unit, phi, seen, alpha, work) -> Str
         decrement = step @ missing  # twice what the step gains, and so what the dual point lacks
         outside = np.sqrt(decrement / (1.0 if stream.w is None else stream.w.min())) / (unit * loss.knot)
     else:
-        S = np.flatnonzero(np.abs(pair.u) < 1.0 - AT_BOUND)
-        missing += rows.adjoint(rows.w * pair.u)
-        Z, r, w, u, y = settled.Z[S], r[S], rows.w[S], pair.u[S], stream.y[settled.index[S]] - stream.y_shift
-        if not linalg.factor(np.dot(Z.T, Z) + L.T @ L).sound:  # not unique
-            return None
-        step, decrement = np.zeros(len(phi)), 0.0
-        if len(Z) and (factor := linalg.factor(np.dot(Z.T, Z * w[:, None]))).sound:
-            u = u - Z @ factor.solve(missing)
-            step = factor.solve(Z.T @ (w * r))
-        outside = max(np.abs(u).max(initial=0.0), np.abs(pair.u).max(initial=0.0)) - 1.0
+        S = np.flatnonzero(np.abs(u) < 1.0 - AT_BOUND)
+        missing += rows.adjoint(rows.w * u)
+        outside = np.abs(u).max(initial=1.0) - 1.0
+        Z, r, w, u, y = settled.Z[S], r[S], rows.w[S], u[S], stream.y[settled.index[S]] - stream.y_shift
+        normal = linalg.normal_equations(np.sqrt(w)[:, None] * Z)
+        u = u - Z @ normal.solve(missing)
+        step, decrement = normal.solve(Z.T @ (w * r)), 0.0
+        outside = max(np.abs(u).max(initial=1.0) - 1.0, outside)
         noise = 4.0 * EPS * (np.abs(y) + np.abs(Z) @ np.abs(phi))
         excess = w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u)
-    gap = (excess + 0.5 * decrement) / seen.near + max(outside, 0.0)
+    gap = (excess + 0.5 * decrement) / seen.near + outside
     if not gap <= PROVED:
         return None
     objective = seen.cost + 0.5 * np.sum(np.square(L @ phi)) - 0.5 * decrement
-    return Streamed(phi + step, objective / stream.weight, gap, seen.beyond, work)
+    return Streamed(phi + step, objective / stream.weight, gap, unique, seen.beyond, work)
