@@ -132,7 +132,7 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
 def _streamed(X, Y, w, spec: Specification) -> Fit | None:
     """The fit in two or three passes, or None where it is not so simple: then the direct way is taken."""
     n, p = X.shape
-    if n < TALL[spec.loss] * p or n * p <= SMALL:
+    if n < max(2, TALL[spec.loss]) * p or n * p <= SMALL:
         return None
     knot, gram, coefficients, found = spec.delta if spec.loss == "huber" else 0.0, None, [], []
     for y in Y.T:

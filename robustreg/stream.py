@@ -20,6 +20,7 @@ from .columns import OFFSET, DenseColumns, power_of_two
 
 EPS = np.finfo(np.float64).eps
 SAMPLE = 2000  # rows that tell the size of columns and of y
+LEAST = 1e-90  # a scale whose square and weighted sums stay far from the ends of float64
 KEPT, INNER = 0, 2  # zones of a row; those settled on a side of the fit have its sign, 1 or -1
 
 
@@ -259,7 +260,9 @@ class Stream:
 
 
 def make_stream(X, y, w, fit_intercept) -> Stream | None:
-    """The stream of dense X (n, p), y (n,) and w (n,) > 0 or None; None if a sample shows units too extreme."""
+    """The stream of dense X (n, p), y (n,) and w (n,) > 0 or None; None if units or weights are too extreme."""
+    if w is not None and not (LEAST < w.max() < 1.0 / LEAST and w.max() <= 1e6 * w.min()):
+        return None
     index = spread_out(len(y), SAMPLE)
     some, y_some = (X, y) if len(index) == len(y) else (rows_of(X, index), y[index])
     some = np.asarray(some, dtype=np.float64)
@@ -274,7 +277,7 @@ def make_stream(X, y, w, fit_intercept) -> Stream | None:
                 shift[far] = mean[far]
                 square[far] = np.mean(np.square(some[:, far] - shift[far]), axis=0)
     known = square > 0.0
-    if not np.all((square < 1e180) & ((square > 1e-180) | ~known)):
+    if not np.all((square < LEAST**-2) & ((square > LEAST**2) | ~known)):
         return None
     scale = power_of_two(np.sqrt(np.where(known, square, 1.0)))
     return Stream(DenseColumns(X, shift, 1.0 / scale, None), y, w, fit_intercept, y_shift)

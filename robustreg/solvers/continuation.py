@@ -93,11 +93,11 @@ def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pa
     for _ in range(ROUNDS):
         pair = narrowed(problem.settled(kept, loss.bound * side), phi, error, core, options, work)
         if pair is None:
-            return None
+            break
         wrong = ~kept & (side * rows.residual(pair.phi) < loss.knot)
         if not wrong.any():
             u = loss.bound * side
             u[kept] = pair.u
             return Pair(pair.phi, u)
         kept |= wrong
-    return None
+    return core(problem, phi)

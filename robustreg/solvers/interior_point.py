@@ -56,7 +56,7 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
     point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
     while True:
         r = rows.residual(point.phi)
-        point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(problem.value(r, point.phi), least)
+        point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(w @ np.abs(r), least)
         yield point
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it ends where numbers do
             last, point = point, _step(problem, point, r)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import linalg
 from ..problem import Problem
 from ..solution import Options, Pair, Streamed, Work
-from ..stream import Stream
+from ..stream import LEAST, Stream
 
 GOOD = 1e-3
 NOTHING_LEFT = 1e-20  # of sum w y^2: an exact fit, which wants more care
@@ -74,7 +74,7 @@ def closed_form(stream: Stream, alpha: float, gram=None):
             step = factor.solve(g)
             decrement = step @ g
             objective = 0.5 * (square + G @ np.square(phi))
-            if not (np.isfinite(objective) and square > NOTHING_LEFT * explained):
+            if not (np.isfinite(objective) and square > max(NOTHING_LEFT * explained, LEAST**2)):
                 break
             phi = phi + step
             if decrement <= REFINED**2 * explained:

@@ -32,7 +32,7 @@ from ..losses import Absolute, Huber
 from ..problem import Problem, Quadratic
 from ..rows import Rows, dense_rows
 from ..solution import Options, Pair, Streamed, Work
-from ..stream import INNER, KEPT, Settled, Stream, spread_out
+from ..stream import INNER, KEPT, LEAST, Settled, Stream, spread_out
 from .canonical import Choice, canonical
 from .continuation import FAR, NEARBY, approach
 from .huber import from_near as huber_from_near
@@ -44,6 +44,7 @@ CLIPPED = 1e3  # typical targets, beyond which the pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
 RARE = 20  # rows of a sample that know a column
 HEAVY = 3.0  # a row is heavy from so many times the norm of others
+OPENED = 0.1  # of s is what opening a few rows may change
 PILOTS = 2  # before the direct solver takes over
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 ROUNDS = 6  # of the core
@@ -56,24 +57,26 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
     """Minimise over all rows; ``knot`` is 0 for the absolute loss. None if reduction does not help."""
     work = Work()
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
-        guess = pilot(stream, knot, work)
+        guess = pilot(stream, knot)
         if guess is None:
             return None
         base, s, typical, sample = guess
-        reach, rare = _reach(sample), _rare(sample)
+        reach, rare = _reach(sample), _rare(sample, stream.columns.n_cols)
         settled, piloted = _settled(stream, base, knot, s, reach, rare, work), 1
+        near, off = np.zeros(stream.n_cols), s  # where the core starts, from base, and how far off that is
         for _ in range(ROUNDS):
             if settled is None:
                 return None
             problem, unit = _reduced_problem(stream, settled, base, knot, alpha, sample)
             solve = huber_from_near if knot else mae_from_near
-            pair = solve(problem, np.zeros(stream.n_cols), s / unit, options, work)
+            pair = solve(problem, near / unit, off / unit, options, work)
             choice = None if pair is None else _chosen(stream, problem, pair, base / unit)
             if choice is None:
                 return None
             phi = unit * choice.phi
             seen = stream.verify(phi, knot, settled.zone, DISTANT * typical + knot)
             work.n_passes += 1
+            options.report(f"pass {work.n_passes}: {len(settled.index)} rows kept, {len(seen.wrong)} settled wrongly")
             if not len(seen.wrong):
                 return _proved(
                     stream, settled, problem, pair.u, (phi - base) / unit, unit, phi, choice.unique, seen, alpha, work
@@ -81,21 +84,22 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             work.n_fixups += 1
             if len(seen.wrong) <= MANY * len(settled.index):
                 settled = _opened(settled, seen.wrong, *stream.take(seen.wrong, base), knot)
+                near, off = phi - base, OPENED * s
             elif piloted < PILOTS:
-                base, piloted = phi, piloted + 1
+                base, piloted, near, off = phi, piloted + 1, np.zeros(stream.n_cols), s
                 settled = _settled(stream, phi, knot, s, reach, rare, work)
             else:
                 return None
     return None
 
 
-def pilot(stream: Stream, knot, work):
+def pilot(stream: Stream, knot):
     """(phi0, s, a typical residual, the sample's Rows) or None."""
-    n, m = stream.n_rows, stream.n_cols
+    n, m, work = stream.n_rows, stream.n_cols, Work()  # iterations are those of the core
     size = int((0.5 * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, y, w = stream.take(spread_out(n, size), np.zeros(m))
     unit = float(power_of_two(np.median(np.abs(y))))
-    if not np.all(np.isfinite(Z)):
+    if not (np.all(np.isfinite(Z)) and LEAST < unit < 1.0 / LEAST):
         return None
     y = np.clip(y / unit, -CLIPPED, CLIPPED)
     nothing = Quadratic(np.zeros((0, m)), np.zeros(m))
@@ -127,9 +131,9 @@ def _reach(sample: Rows):
     return most if norm.max() > HEAVY * most else None
 
 
-def _rare(sample: Rows):
-    """Columns of a sample that are not 0 in a few rows only, which does not tell their coefficients."""
-    Z = sample.columns.inner.X
+def _rare(sample: Rows, p):
+    """Columns of a sample, the first p, that are not 0 in a few rows only, which does not tell their coefficients."""
+    Z = sample.columns.inner.X[:, :p]
     count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
     rare = np.flatnonzero(count < RARE)
     return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
@@ -175,7 +179,7 @@ def _reduced_problem(stream: Stream, settled: Settled, base, knot, alpha, sample
 def _chosen(stream: Stream, problem: Problem, pair: Pair, base) -> Choice | None:
     """The canonical phi = base + eta in units of the problem, among all that its dual allows; None if not found.
 
-    It is that of all rows if they keep their side of it: constraints that hold without being asked for change nothing.
+    It is that of all rows if they keep their side: a constraint that holds without being asked for changes nothing.
     """
     rows, S = problem.rows, np.abs(pair.u) < problem.loss.bound * (1.0 - AT_BOUND)
     Z, p = rows.columns.inner.X, stream.columns.n_cols
