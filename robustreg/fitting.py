@@ -23,9 +23,8 @@ from .stream import make_stream
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
-# Rows per column from which passes over a stream of them are faster.
-SMALL = 2**12  # entries that are always refined to the last digit
-TALL = {"mse": 4, "mae": 900, "huber": 900}
+TALL = 4  # rows per column from which passes over a stream are tried first
+SMALL = 2**10  # entries of X up to which least squares is refined to the last digit
 
 # A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
 FAR = 1e4
@@ -94,7 +93,7 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     if w is not None and not w.all():  # a row of weight zero is absent from everything, the rank included
         present = w > 0.0
         return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present, spec)
-    if spec.solver == "auto" and isinstance(X, np.ndarray) and (fitted := _streamed(X, Y, w, spec)):
+    if spec.solver == "auto" and isinstance(X, np.ndarray) and (fitted := _streamed(X, Y, w, spec, start)):
         return fitted
     w = np.ones(len(Y)) if w is None else w
     rows = make_rows(X, w, spec.fit_intercept)
@@ -129,20 +128,21 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     )
 
 
-def _streamed(X, Y, w, spec: Specification) -> Fit | None:
+def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
     """The fit in two or three passes, or None where it is not so simple: then the direct way is taken."""
     n, p = X.shape
-    if n < max(2, TALL[spec.loss]) * p or n * p <= SMALL:
+    if n <= TALL * p or (spec.loss == "mse" and n * p <= SMALL):
         return None
     knot, gram, coefficients, found = spec.delta if spec.loss == "huber" else 0.0, None, [], []
-    for y in Y.T:
+    for k, y in enumerate(Y.T):
         stream = make_stream(X, y, w, spec.fit_intercept)
         if stream is None:
             return None
         if spec.loss == "mse":
             gram, solution = closed_form(stream, spec.alpha, gram)
         else:
-            solution = reduced(stream, knot, spec.alpha, Options(spec.max_iter, spec.verbose))
+            guess = None if start is None else stream.from_raw(start[0][k], start[1][k])
+            solution = reduced(stream, knot, spec.alpha, Options(spec.max_iter, spec.verbose, guess))
         if solution is None or not solution.gap <= spec.tol:
             return None
         coefficients.append(stream.raw(solution.phi))

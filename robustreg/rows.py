@@ -241,11 +241,14 @@ def make_rows(X, w, fit_intercept) -> Rows:
 def dense_rows(Z, y, w, B=None, gram_all=None, factor=None) -> Rows:
     """Rows of a given Z (n, m), whose columns have about unit size, with b = B phi[: B.shape[1]]."""
     m = Z.shape[1]
-    rows = replace(_plain_rows(DenseColumns(Z, np.zeros(m), np.ones(m), None), w, False), y=y)
-    gram_all = rows.gram(w) if gram_all is None else gram_all
+    columns = DenseColumns(Z, np.zeros(m), np.ones(m), None)
+    gram_all = columns.gram(w) if gram_all is None else gram_all
     factor = linalg.factor(gram_all) if factor is None else factor
     B = np.eye(m) if B is None else np.column_stack([B, np.zeros((len(B), m - B.shape[1]))])
-    return replace(rows, B=B, gram_all=gram_all, factor=factor)
+    return Rows(
+        columns=columns, w=w, intercept=False, rank=m, B=B, basis=None, by_block=False, gram_all=gram_all,
+        factor=factor, orthogonal=False, y=y, y_shift=0.0, y_scale=1.0,
+    )  # fmt: skip
 
 
 def _plain_rows(columns, w, intercept) -> Rows:

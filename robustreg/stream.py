@@ -202,6 +202,11 @@ class Stream:
         b, level = self._split(phi)
         return b, float(self.y_shift + level - self.columns.shift @ b) if self.intercept else 0.0
 
+    def from_raw(self, b, b0):
+        """phi of raw coefficients (b, b0): the inverse of ``raw``."""
+        slopes = b / self.columns.inverse_scale
+        return np.append(slopes, b0 + self.columns.shift @ b - self.y_shift) if self.intercept else slopes
+
     def penalty_root(self, alpha):
         """L with ||L phi||^2 = W alpha ||b||^2."""
         L = np.eye(self.columns.n_cols, self.n_cols)

@@ -4,12 +4,12 @@ os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported: scikit-learn's 
 
 
 def pytest_addoption(parser):
-    parser.addoption("--stream", action="store_true", help="stream small data, too: two passes and row reduction")
+    parser.addoption("--stream", action="store_true", help="row reduction and two passes for small data, too")
 
 
 def pytest_configure(config):
     if config.getoption("--stream"):
         from robustreg import fitting
+        from robustreg.solvers import reduction
 
-        fitting.TALL = dict.fromkeys(fitting.TALL, 0)
-        fitting.SMALL = 0
+        fitting.TALL, fitting.SMALL, reduction.TALL = 2, 0, 2

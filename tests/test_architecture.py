@@ -19,7 +19,7 @@ FLOORS = [
     ["judged"],
     ["solvers.reduction"],
     ["solvers.reference", "solvers.canonical"],
-    ["solvers.mae", "solvers.huber"],
+    ["solvers.mae", "solvers.huber", "solvers.pilot"],
     ["solvers.mse", "solvers.continuation", "solvers.crossover"],
     ["solvers.newton", "solvers.interior_point"],
     ["duality"],

@@ -20,6 +20,13 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     return newton(problem, phi, r, options, work, most=max(1, options.max_iter - work.n_iter))
 
 
+def from_far(problem: Problem, phi, r, options: Options, work: Work) -> Pair | None:
+    """An optimal pair, but for refinement, from phi (m,) with residuals r, wherever that is; None if that fails."""
+    phi, r = approach(problem, phi, r, options, work)
+    pair = newton(problem, phi, r, options, work, max(1, options.max_iter - work.n_iter), enough=0.0)
+    return None if pair.exhausted else pair
+
+
 def from_near(problem: Problem, phi, s, options: Options, work: Work) -> Pair | None:
     """An optimal pair, but for refinement, from phi (m,), about s from it in fitted values; None if that fails."""
 

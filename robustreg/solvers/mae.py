@@ -31,12 +31,24 @@ def minimise(problem: Problem, options: Options, work: Work) -> Pair:
     if at_rest and np.all(np.abs(r) <= rounding(problem, phi)):
         work.n_iter = 1
         return Pair(phi, np.zeros(len(r)))  # an exact fit
-    if len(r) > TALL * len(phi) and len(r) * len(phi) > LARGE:
-        near, s = approach(problem, phi, 0.0, FAR, work)
-        pair = from_near(problem, near, s, options, work)
+    if _is_large(problem):
+        pair = from_far(problem, phi, r, options, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT:
             return pair
     return interior(problem, phi, r, options, work)[0]
+
+
+def _is_large(problem: Problem) -> bool:
+    n, m = problem.rows.n_rows, problem.rows.n_cols
+    return n > TALL * m and n * m > LARGE
+
+
+def from_far(problem: Problem, phi, r, options: Options, work: Work) -> Pair | None:
+    """The optimal pair of a problem from phi (m,) with residuals r, wherever that is; None if that fails."""
+    if _is_large(problem):
+        return from_near(problem, *approach(problem, phi, 0.0, FAR, work), options, work)
+    pair, right = interior(problem, phi, r, options, work, certify=False)
+    return pair if right else None
 
 
 def from_near(problem: Problem, phi, s, options: Options, work: Work) -> Pair | None:

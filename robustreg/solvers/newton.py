@@ -49,9 +49,11 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, en
         descent = problem.descent(loss.slope(r), phi)
         step = factor.solve(descent)
         decrement = step @ descent
-        options.report(
-            f"newton {work.n_iter}: knot {loss.knot:.3g}, {zone.sum()} inner rows, decrement {decrement:.3g}"
-        )
+        if options.verbose:
+            inner = np.count_nonzero(zone)
+            options.report(
+                f"newton {work.n_iter}: knot {loss.knot:.3g}, {inner} inner rows, decrement {decrement:.3g}"
+            )
         # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
         #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
         v = rows.fitted(step)
@@ -133,7 +135,7 @@ def approach(problem: Problem, phi, r, options: Options, work: Work):
 
     Far from the solution nearly all rows are outside a small knot, and their Hessian says nothing.
     """
-    knot = float(np.median(np.abs(r)))
+    knot = float(np.partition(np.abs(r), len(r) // 2)[len(r) // 2])
     while knot > 10.0 * problem.loss.knot and work.n_iter < options.max_iter // 2:
         wide = replace(problem, loss=Huber(knot))
         phi = newton(wide, phi, r, options, work, most=4).phi

@@ -1,0 +1,109 @@
+"""Where row reduction starts: near the minimiser, from a sample, or at least squares if all rows are few.
+
+With a sample of k rows the absolute loss has s = sqrt(m / k) / (2 f), f the density of residuals at 0, and a
+band of WIDTH s keeps about 2 WIDTH s f n = WIDTH n sqrt(m / k) rows, whatever the noise. The sum of that and of
+k is smallest for k = (WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import linalg
+from ..losses import Absolute
+from ..problem import Problem, Quadratic
+from ..rows import Rows, dense_rows
+from ..solution import Work
+from ..stream import LEAST, Stream, spread_out
+from .continuation import FAR, NEARBY, approach
+
+WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
+CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
+FEW = 16  # the part of the sample that the pilot begins with
+RARE = 20  # rows of a sample that know a column
+HEAVY = 3.0  # a row is heavy from so many times the norm of others
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pilot:
+    """phi (m,), with a ``typical`` residual, from the rows ``sample``.
+
+    ``s`` is how far fitted values are from those of the minimiser of all rows, root mean square; None if all
+    rows are in the sample, which least squares then saw.
+    """
+
+    phi: np.ndarray
+    typical: float
+    sample: Rows
+    s: float | None = None
+
+    @property
+    def band(self) -> float:
+        """How far from a knot rows are settled: s is a mean over pilots, and one of them varies by 1 / sqrt(2 m)."""
+        return WIDTH * self.s * (1.0 + 1.5 / np.sqrt(2.0 * len(self.phi)))
+
+    @property
+    def reach(self) -> float | None:
+        """The norm of most rows, or None if there are none much larger."""
+        Z = self.sample.columns.inner.X
+        norm = np.sqrt(np.einsum("ij,ij->i", Z, Z))
+        most = np.quantile(norm, 0.75)
+        return most if norm.max() > HEAVY * most else None
+
+    def rare(self, p) -> np.ndarray:
+        """Those of the first p columns that are not 0 in a few rows only, which does not tell their coefficients."""
+        Z = self.sample.columns.inner.X[:, :p]
+        count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
+        rare = np.flatnonzero(count < RARE)
+        return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
+
+
+def pilot(stream: Stream, knot) -> Pilot | None:
+    """From a sample; None if it has no full rank."""
+    n, m, work = stream.n_rows, stream.n_cols, Work()  # iterations are those of the core
+    size = int((0.5 * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    Z, y, w, unit = _rows(stream, spread_out(n, size))
+    if not unit:
+        return None
+    few, nothing = spread_out(len(y), max(len(y) // FEW, 40 * m)), Quadratic(np.zeros((0, m)), np.zeros(m))
+    rows = dense_rows(Z[few], y[few], w[few])
+    ridge = linalg.factor_shifted(rows.gram_all, np.diag(np.diag(rows.gram_all) + 1.0))
+    phi = ridge.solve(rows.adjoint(rows.w * rows.y))
+    phi, _ = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, FAR, work)
+    rows = dense_rows(Z, y, w)
+    if not rows.factor.sound:
+        return None
+    phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, NEARBY, work)
+    if not (s > 0.0 and np.all(np.isfinite(phi))):
+        return None
+    return Pilot(unit * phi, unit * median(np.abs(rows.residual(phi))), rows, unit * s)
+
+
+def least_squares(stream: Stream) -> Pilot | None:
+    """Of all rows; None if they are ill-conditioned."""
+    Z, y, w, unit = _rows(stream, np.arange(stream.n_rows))
+    if not unit:
+        return None
+    rows = dense_rows(Z, y, w)
+    if not rows.factor.sound:
+        return None
+    phi = rows.factor.solve(rows.adjoint(w * y))
+    return Pilot(unit * phi, unit * median(np.abs(y - np.dot(Z, phi))), rows)
+
+
+def _rows(stream, index):
+    """(Z, y / unit, w, unit) of some rows, targets far away clipped; unit is 0 if that cannot be."""
+    Z, y, w = stream.take(index, np.zeros(stream.n_cols))
+    size = np.abs(y)
+    unit = median(size)
+    if not (np.isfinite(Z.sum()) and LEAST < unit < 1.0 / LEAST):
+        return Z, y, w, 0.0
+    unit = 2.0 ** np.frexp(unit)[1]
+    return Z, np.clip(y / unit, -CLIPPED, CLIPPED) if size.max() > CLIPPED * unit else y / unit, w, unit
+
+
+def median(x) -> float:
+    """The upper one of two."""
+    return float(np.partition(x, len(x) // 2)[len(x) // 2])
