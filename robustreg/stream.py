@@ -108,7 +108,7 @@ class Stream:
         kept, not all of them are in Z.
         """
         beta, level = self._split(phi)
-        n_kept, square_of_scale = [0], np.square(self.columns.inverse_scale)
+        X, n_kept, square_of_scale = self.columns.inner.X, [0], np.square(self.columns.inverse_scale)
         zone = np.empty(self.n_rows, dtype=np.int8)
 
         def kernel(rows, block):
@@ -130,7 +130,7 @@ class Stream:
             wv = v if w is None else w * v
             n_kept[0] += len(kept)
             found = (
-                [kept + rows.start], [rows_of(block, kept)] if n_kept[0] <= most else [],
+                [kept + rows.start], [rows_of(X[rows], kept)] if n_kept[0] <= most else [],
                 [r[kept]], [] if w is None else [w[kept]],
             )  # fmt: skip
             sums = float(cost.sum() if w is None else np.dot(w, cost)), np.dot(wv, block), wv.sum()
@@ -191,10 +191,9 @@ class Stream:
 
     def take(self, index, phi):
         """(Z (k, m), r (k,), w (k,)) of some rows, residuals at phi."""
-        beta, level = self._split(phi)
-        block = self.columns.inner.take(index)
-        r = self.y[index] - self.y_shift - np.dot(block, beta) - level
-        return self._finish([block]), r, np.ones(len(index)) if self.w is None else self.w[index]
+        Z = self._finish([rows_of(self.columns.inner.X, index)])
+        r = self.y[index] - self.y_shift - np.dot(Z, phi) if phi.any() else self.y[index] - self.y_shift
+        return Z, r, np.ones(len(index)) if self.w is None else self.w[index]
 
     # -- coordinates --------------------------------------------------------------------------
     def raw(self, phi):
@@ -220,13 +219,18 @@ class Stream:
         slopes = self.columns.inverse_scale * slopes
         return np.append(slopes, total) if self.intercept else slopes
 
-    def _finish(self, blocks):
-        """Rows of Z from blocks of the inner factor."""
-        p = self.columns.n_cols
-        Z = np.empty((sum(map(len, blocks)), self.n_cols))
-        if blocks:
-            np.concatenate(blocks, out=Z[:, :p])
-        Z[:, :p] *= self.columns.inverse_scale
+    def _finish(self, parts):
+        """Rows of Z from rows of X; the list is emptied, as its parts need not live longer."""
+        p, start = self.columns.n_cols, 0
+        Z = np.empty((sum(map(len, parts)), self.n_cols))
+        while parts:
+            part = parts.pop(0)
+            out = Z[start : start + len(part), :p]
+            np.copyto(out, part)
+            if self.columns.inner.shift is not None:
+                out -= self.columns.shift
+            out *= self.columns.inverse_scale
+            start += len(part)
         Z[:, p:] = 1.0
         return Z
 

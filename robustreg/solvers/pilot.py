@@ -1,8 +1,8 @@
 """Where row reduction starts: near the minimiser, from a sample, or at least squares if all rows are few.
 
 With a sample of k rows the absolute loss has s = sqrt(m / k) / (2 f), f the density of residuals at 0, and a
-band of WIDTH s keeps about 2 WIDTH s f n = WIDTH n sqrt(m / k) rows, whatever the noise. The sum of that and of
-k is smallest for k = (WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
+band of WIDTH s keeps about 2 WIDTH s f n = WIDTH n sqrt(m / k) rows, whatever the noise. With a kept row COST
+times as dear as one of the sample the sum is smallest for k = (COST WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..stream import LEAST, Stream, spread_out
 from .continuation import FAR, NEARBY, approach
 
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
+COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
 RARE = 20  # rows of a sample that know a column
@@ -28,42 +29,33 @@ HEAVY = 3.0  # a row is heavy from so many times the norm of others
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pilot:
-    """phi (m,), with a ``typical`` residual, from the rows ``sample``.
+    """phi (m,), with a ``typical`` residual.
 
-    ``s`` is how far fitted values are from those of the minimiser of all rows, root mean square; None if all
-    rows are in the sample, which least squares then saw.
+    ``s`` is how far fitted values are from those of the minimiser of all rows, root mean square; ``reach`` the norm
+    of most rows, or None if there are none much larger; ``rare`` the columns that a sample does not know, as they
+    are not 0 in a few rows only; ``gram`` the sample's Z'WZ (m, m) and its ``factor``. ``rows`` is None, unless
+    the sample was all rows.
     """
 
     phi: np.ndarray
     typical: float
-    sample: Rows
-    s: float | None = None
+    gram: np.ndarray
+    factor: linalg.Factor
+    s: float = 0.0
+    reach: float | None = None
+    rare: np.ndarray | None = None
+    rows: Rows | None = None
 
     @property
     def band(self) -> float:
         """How far from a knot rows are settled: s is a mean over pilots, and one of them varies by 1 / sqrt(2 m)."""
         return WIDTH * self.s * (1.0 + 1.5 / np.sqrt(2.0 * len(self.phi)))
 
-    @property
-    def reach(self) -> float | None:
-        """The norm of most rows, or None if there are none much larger."""
-        Z = self.sample.columns.inner.X
-        norm = np.sqrt(np.einsum("ij,ij->i", Z, Z))
-        most = np.quantile(norm, 0.75)
-        return most if norm.max() > HEAVY * most else None
-
-    def rare(self, p) -> np.ndarray:
-        """Those of the first p columns that are not 0 in a few rows only, which does not tell their coefficients."""
-        Z = self.sample.columns.inner.X[:, :p]
-        count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
-        rare = np.flatnonzero(count < RARE)
-        return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
-
 
 def pilot(stream: Stream, knot) -> Pilot | None:
     """From a sample; None if it has no full rank."""
     n, m, work = stream.n_rows, stream.n_cols, Work()  # iterations are those of the core
-    size = int((0.5 * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    size = int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, y, w, unit = _rows(stream, spread_out(n, size))
     if not unit:
         return None
@@ -78,7 +70,9 @@ def pilot(stream: Stream, knot) -> Pilot | None:
     phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, NEARBY, work)
     if not (s > 0.0 and np.all(np.isfinite(phi))):
         return None
-    return Pilot(unit * phi, unit * median(np.abs(rows.residual(phi))), rows, unit * s)
+    typical = unit * median(np.abs(rows.residual(phi)))
+    rare = _rare(Z[:, : stream.columns.n_cols])
+    return Pilot(unit * phi, typical, rows.gram_all, rows.factor, unit * s, _reach(Z), rare)
 
 
 def least_squares(stream: Stream) -> Pilot | None:
@@ -90,7 +84,20 @@ def least_squares(stream: Stream) -> Pilot | None:
     if not rows.factor.sound:
         return None
     phi = rows.factor.solve(rows.adjoint(w * y))
-    return Pilot(unit * phi, unit * median(np.abs(y - np.dot(Z, phi))), rows)
+    typical = unit * median(np.abs(y - np.dot(Z, phi)))
+    return Pilot(unit * phi, typical, rows.gram_all, rows.factor, rows=rows)
+
+
+def _reach(Z):
+    norm = np.sqrt(np.einsum("ij,ij->i", Z, Z))
+    most = np.quantile(norm, 0.75)
+    return most if norm.max() > HEAVY * most else None
+
+
+def _rare(Z):
+    count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
+    rare = np.flatnonzero(count < RARE)
+    return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]
 
 
 def _rows(stream, index):

@@ -64,7 +64,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             if settled is None:
                 return None
             problem, unit = _reduced_problem(stream, settled, start, knot, alpha)
-            if off is None:
+            if start.rows is not None:
                 from_far = huber.from_far if knot else mae.from_far
                 pair = from_far(problem, *_nearer(problem, options, start.phi, unit), options, work)
             else:
@@ -105,15 +105,14 @@ def _nearer(problem: Problem, options: Options, base, unit):
 
 
 def _all_open(stream: Stream, start: Pilot) -> Settled:
-    rows, n, m = start.sample, stream.n_rows, stream.n_cols
+    rows, n, m = start.rows, stream.n_rows, stream.n_cols
     r = stream.y - stream.y_shift - np.dot(rows.columns.inner.X, start.phi)
     zone = np.full(n, KEPT, dtype=np.int8)
     return Settled(None, np.zeros(m), 0.0, zone, np.arange(n), rows.columns.inner.X, r, rows.w)
 
 
 def _settled(stream: Stream, start: Pilot, knot, work) -> Settled | None:
-    rare = start.rare(stream.columns.n_cols)
-    settled = stream.settle(start.phi, knot, start.band, start.reach, rare, stream.n_rows // 2)
+    settled = stream.settle(start.phi, knot, start.band, start.reach, start.rare, stream.n_rows // 2)
     work.n_passes += 1
     work.n_kept = len(settled.index)
     kept_all = len(settled.Z) == len(settled.index)
@@ -143,11 +142,10 @@ def _reduced_problem(stream: Stream, settled: Settled, start: Pilot, knot, alpha
     """(problem, unit): that of the kept rows for eta, phi = start.phi + unit * eta, in residuals of size 1."""
     unit = 2.0 ** float(np.frexp(np.abs(settled.r).max(initial=0.0))[1])
     size = unit if knot else 1.0
-    sample = start.sample
-    if settled.Z is sample.columns.inner.X:
-        rows = replace(sample, y=settled.r / unit)
+    if start.rows is not None:
+        rows = replace(start.rows, y=settled.r / unit)
     else:
-        rows = dense_rows(settled.Z, settled.r / unit, settled.w, None, sample.gram_all, sample.factor)
+        rows = dense_rows(settled.Z, settled.r / unit, settled.w, None, start.gram, start.factor)
     L = stream.penalty_root(alpha * unit / size)
     h, c = settled.h / size - L.T @ (L @ (start.phi / unit)), settled.c / (size * unit)
     return Problem(rows, Huber(knot / unit) if knot else Absolute(), Quadratic(L, h, c, settled.G)), unit
