@@ -75,13 +75,14 @@ class Blocks:
         """
         if self.whole is not None:
             return kernel(slice(0, self.n_rows), self.whole)
-        n_parts = min(self.n_blocks, PARTS)
+        n_parts, errors = min(self.n_blocks, PARTS), np.geterr()
 
         def part(i):
             total, buffer = None, self._buffer()
-            for k in range(self.n_blocks * i // n_parts, self.n_blocks * (i + 1) // n_parts):
-                rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
-                total = _added(total, kernel(rows, self._computed(rows, buffer)))
+            with np.errstate(**errors):  # a thread would begin with those of its own
+                for k in range(self.n_blocks * i // n_parts, self.n_blocks * (i + 1) // n_parts):
+                    rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+                    total = _added(total, kernel(rows, self._computed(rows, buffer)))
             return total
 
         return reduce(_added, in_parallel(part, n_parts))

@@ -68,6 +68,6 @@ def is_stationary(problem: Problem, phi, r, u) -> bool:
 
 def _rounding_of_descent(problem: Problem, phi, r, u):
     """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
-    L = problem.quadratic.L
-    penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L))
+    L, h = problem.quadratic.L, problem.quadratic.h
+    penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L) + np.abs(h))
     return problem.rows.adjoint_bound(rounding_of_dual(problem, phi, r, u)) + penalty

@@ -174,7 +174,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         try:
             spec = self._specification()
             data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
-            X, y = validate_data(self, *data, **check, ensure_all_finite=False)  # X is read often enough
+            # A dense X is read often enough to see what is not finite on the way.
+            X, y = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
             w = parameters.weights(sample_weight, X.shape[0])
             y = np.asarray(y, dtype=np.float64)
             try:

@@ -52,22 +52,24 @@ class Pilot:
         return WIDTH * self.s * (1.0 + 1.5 / np.sqrt(2.0 * len(self.phi)))
 
 
-def pilot(stream: Stream, knot) -> Pilot | None:
+def pilot(stream: Stream, knot, alpha) -> Pilot | None:
     """From a sample; None if it has no full rank."""
     n, m, work = stream.n_rows, stream.n_cols, Work()  # iterations are those of the core
     size = int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, y, w, unit = _rows(stream, spread_out(n, size))
     if not unit:
         return None
-    few, nothing = spread_out(len(y), max(len(y) // FEW, 40 * m)), Quadratic(np.zeros((0, m)), np.zeros(m))
+    L, none = stream.penalty_root(alpha / stream.weight * (1.0 if knot else unit)), np.zeros(m)
+    few = spread_out(len(y), max(len(y) // FEW, 40 * m))
     rows = dense_rows(Z[few], y[few], w[few])
-    ridge = linalg.factor_shifted(rows.gram_all, np.diag(np.diag(rows.gram_all) + 1.0))
-    phi = ridge.solve(rows.adjoint(rows.w * rows.y))
-    phi, _ = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, FAR, work)
+    problem = Problem(rows, Absolute(), Quadratic(np.sqrt(rows.w.sum()) * L, none))
+    ridge = linalg.factor_shifted(rows.gram_all + problem.quadratic.G, np.diag(np.diag(rows.gram_all) + 1.0))
+    phi, _ = approach(problem, ridge.solve(rows.adjoint(rows.w * rows.y)), knot / unit, FAR, work)
     rows = dense_rows(Z, y, w)
     if not rows.factor.sound:
         return None
-    phi, s = approach(Problem(rows, Absolute(), nothing), phi, knot / unit, NEARBY, work)
+    problem = Problem(rows, Absolute(), Quadratic(np.sqrt(w.sum()) * L, none))
+    phi, s = approach(problem, phi, knot / unit, NEARBY, work)
     if not (s > 0.0 and np.all(np.isfinite(phi))):
         return None
     typical = unit * median(np.abs(rows.residual(phi)))
@@ -75,7 +77,7 @@ def pilot(stream: Stream, knot) -> Pilot | None:
     return Pilot(unit * phi, typical, rows.gram_all, rows.factor, unit * s, _reach(Z), rare)
 
 
-def least_squares(stream: Stream) -> Pilot | None:
+def least_squares(stream: Stream, alpha) -> Pilot | None:
     """Of all rows; None if they are ill-conditioned."""
     Z, y, w, unit = _rows(stream, np.arange(stream.n_rows))
     if not unit:
@@ -83,7 +85,9 @@ def least_squares(stream: Stream) -> Pilot | None:
     rows = dense_rows(Z, y, w)
     if not rows.factor.sound:
         return None
-    phi = rows.factor.solve(rows.adjoint(w * y))
+    L = stream.penalty_root(alpha)
+    factor = linalg.factor(rows.gram_all + L.T @ L) if alpha else rows.factor
+    phi = factor.solve(rows.adjoint(w * y))
     typical = unit * median(np.abs(y - np.dot(Z, phi)))
     return Pilot(unit * phi, typical, rows.gram_all, rows.factor, rows=rows)
 

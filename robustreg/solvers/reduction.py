@@ -55,7 +55,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
     if few and n * m > OPEN:
         return None
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
-        start = least_squares(stream) if few else pilot(stream, knot)
+        start = least_squares(stream, alpha) if few else pilot(stream, knot, alpha)
         if start is None:
             return None
         settled = _all_open(stream, start) if few else _settled(stream, start, knot, work)
