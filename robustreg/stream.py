@@ -226,10 +226,11 @@ class Stream:
         while parts:
             part = parts.pop(0)
             out = Z[start : start + len(part), :p]
-            np.copyto(out, part)
-            if self.columns.inner.shift is not None:
-                out -= self.columns.shift
-            out *= self.columns.inverse_scale
+            if self.columns.inner.shift is None:
+                np.multiply(part, self.columns.inverse_scale, out=out)
+            else:
+                np.subtract(part, self.columns.shift, out=out)
+                out *= self.columns.inverse_scale
             start += len(part)
         Z[:, p:] = 1.0
         return Z

@@ -12,4 +12,4 @@ def pytest_configure(config):
         from robustreg import fitting
         from robustreg.solvers import reduction
 
-        fitting.TALL, fitting.SMALL, reduction.TALL = 2, 0, 2
+        fitting.TALL, fitting.SMALL, reduction.TALL, reduction.MAE_TALL = 2, 0, 2, 2

@@ -30,6 +30,7 @@ FEW = 6  # rows per column that an interior point method does as fast
 FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)  # parts of the residuals to approach the minimiser with
 SAMPLE = 2000  # residuals that tell their size
 STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
+CLOSE = 0.1  # a decrement that leaves a pilot off by less than a third of s
 NEAR = 0.01  # a decrement s' s' / 30 or so: to a sixth of s'
 SMOOTH = 4.0  # Huber's loss need not be smoothed to a knot less than so many times larger
 ROUNDS = 6  # of opening rows that were settled wrongly
@@ -54,9 +55,12 @@ def approach(problem: Problem, phi, least, parts, work: Work):
         if not factor.rcond:
             break
         work.n_iter += 1
-        step = factor.solve(smoothed.descent(smoothed.loss.slope(r), phi))
+        descent = smoothed.descent(smoothed.loss.slope(r), phi)
+        step = factor.solve(descent)
         t, r = line_search(smoothed, phi, r, step, rows.fitted(step))
         phi = phi + t * step
+        if step @ descent <= CLOSE * len(phi) * knot * knot and (knot == least or part == parts[-1]):
+            break
     knot = max(least, _quantile(np.abs(r), parts[-1]), np.finfo(float).tiny)
     slope = np.clip(r, -knot, knot) if knot == least else knot
     weight = max(w @ (np.abs(r) <= knot), np.finfo(float).tiny)

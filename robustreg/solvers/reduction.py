@@ -34,7 +34,7 @@ from .canonical import Choice, canonical
 from .pilot import Pilot, least_squares, pilot
 
 EPS = np.finfo(np.float64).eps
-TALL = 900  # rows per column from which a sample is worth it; of fewer, all are kept open,
+TALL, MAE_TALL = 900, 300  # rows per column from which a sample is worth it; of fewer, all are kept open,
 OPEN = 2**20  # up to so many entries of Z, which are copied
 OPENED = 0.1  # of s is what opening a few rows may change
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
@@ -51,7 +51,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
     Where there is a sample, it is a better start than that of the options.
     """
     n, m, work = stream.n_rows, stream.n_cols, Work()
-    few = n <= TALL * m
+    few = n <= (TALL if knot else MAE_TALL) * m
     if few and n * m > OPEN:
         return None
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
