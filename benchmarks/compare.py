@@ -4,19 +4,20 @@
 
 Every peer that is installed takes part: scikit-learn, scikit-learn-intelex, statsmodels, pyfixest, skglm, SciPy's
 L-BFGS-B, and R's quantreg and MASS where Rscript is found. All fits of one size are made in one process, a first one
-apart, and medians of three are quoted. A peer takes no part in sizes at which it would take longer than LIMIT seconds.
+apart, and medians of three are quoted. A peer takes no part in sizes where it would take longer than LIMIT seconds.
 "excess" is how far its objective is above ours, relative to it, at the largest size that it solved: most peers stop
 at a tolerance, some minimise a related objective (a scale estimated jointly), which is said in its name.
 """
 
 import argparse
+import logging
 import platform
 import shutil
 import subprocess
 import tempfile
 import warnings
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import scipy
@@ -159,9 +160,6 @@ def objective(loss, X, y, b):
 
 def timed(fit, X, y):
     start = perf_counter()
-    while X.size >= 1_000_000 and perf_counter() < start + PAUSE:
-        pass
-    start = perf_counter()
     found = fit(X, y)
     taken = perf_counter() - start
     return found if isinstance(found, tuple) else (found, taken)
@@ -177,13 +175,12 @@ def measure(sizes, columns):
             for name, fit in peers.items():
                 if (loss, name) in out:
                     continue
+                sleep(PAUSE)  # BLAS keeps the threads of the fit before spinning for a while
                 try:
                     b, first = timed(fit, X, y)
                     taken = [timed(fit, X, y)[1] for _ in range(3)] if first < LIMIT else [first]
                 except Exception as error:
-                    print(
-                        f"{loss}, {name}: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}"
-                    )
+                    print(f"{loss}, {name}: {type(error).__name__}: {str(error)[:80]}")
                     out.add((loss, name))
                     continue
                 excess = objective(loss, X, y, b) / best - 1.0
@@ -240,6 +237,7 @@ def main():
     parser.add_argument("--picture", help="a file to draw into, log-log")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    logging.disable()
     print(f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, "
           f"Python {platform.python_version()}\n")  # fmt: skip
     sizes = [10**k for k in range(3, 9) if 10**k <= arguments.most]

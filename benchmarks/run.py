@@ -11,9 +11,9 @@
     python benchmarks/run.py --against base.csv       tells what is slower by 15 % and 5 ms than in a file kept
 
 All fits of one shape are made in turn, in one process, and medians are quoted: of the ratios to the fit of
-LinearRegression just before, and of milliseconds. Between two fits of a million entries and more is a pause, as BLAS
-keeps its threads spinning for a tenth of a second, which would take time from the next one. Peak extra memory is that of NumPy's
-allocations in one fit (tracemalloc), in a process of its own.
+LinearRegression just before, and of milliseconds. After LinearRegression, on a million entries and more, is a pause:
+BLAS keeps its threads spinning for about a tenth of a second, which would take time from the next fit. Peak extra
+memory is that of NumPy's allocations in one fit (tracemalloc), in a process of its own.
 """
 
 import argparse
@@ -44,11 +44,14 @@ SLOWER, BY = 1.15, 5.0  # what --against flags: a factor and milliseconds, both
 
 def seconds(model, X, y):
     start = perf_counter()
-    while X.size >= 1_000_000 and perf_counter() < start + PAUSE:  # awake, as clocks fall in sleep
-        pass
-    start = perf_counter()
     model.fit(X, y)
     return perf_counter() - start
+
+
+def pause(X):
+    start = perf_counter()
+    while X.size >= 1_000_000 and perf_counter() < start + PAUSE:  # awake, as clocks fall in sleep
+        pass
 
 
 def spied_work():
@@ -108,6 +111,7 @@ def rows_of(shape, design, noise, storage, repeats, arguments, works):
     work = {}
     for _ in range(repeats):
         base.append(seconds(LinearRegression(), X, y))
+        pause(X)
         for loss, model in models.items():
             works.clear()
             taken[loss].append(seconds(model, X, y))

@@ -46,11 +46,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     solver : {"auto", "scipy"}, default="auto"
-        ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber), interior
-        point and crossover (mae). ``"scipy"``: the same problems through ``scipy.linalg.lstsq``,
-        ``scipy.optimize.minimize`` and ``scipy.optimize.linprog``; slow, for a second opinion.
+        ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber), smoothing,
+        interior point and crossover (mae); of many rows only those near a knot, once one pass over the
+        data has settled the others and until another has verified it. ``"scipy"``: the same problems
+        through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize`` and ``scipy.optimize.linprog``; slow,
+        for a second opinion.
     max_iter : int, default=1000
-        The most iterations of a fit, per target. An exact fit commonly takes 5 to 20.
+        The most iterations of a fit, per target. An exact fit commonly takes 3 to 30.
     tol : float, default=1e-9
         The relative duality gap up to which a fit counts as converged. The solvers go on to the
         exact minimiser whatever ``tol`` is.
@@ -90,6 +92,12 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had names that are all strings.
+
+    Notes
+    -----
+    Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl`` and joblib
+    set both), without a copy, in any memory order; float32 by block. The number of threads does not change a
+    single bit of the answer.
 
     See Also
     --------
