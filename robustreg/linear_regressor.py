@@ -72,9 +72,10 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         The value minimised.
     dual_gap_ : float or ndarray of shape (n_targets,)
         (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel dual,
-        less what rounding of the residuals explains: 0.0 means that float64 cannot show any excess
-        over the minimum. Outliers very far away do not count in P, so that they cannot hide the others.
-        It belongs to the float64 solution, before a rounding to float32.
+        less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and less on many
+        rows, means that float64 cannot show any excess over the minimum. Outliers very far away do not
+        count in P, so that they cannot hide the others. It belongs to the float64 solution, before a
+        rounding to float32.
     converged_ : bool
         Whether ``dual_gap_ <= tol`` and the canonical minimiser was found, for every target.
     unique_ : bool
@@ -93,18 +94,18 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had names that are all strings.
 
-    Notes
-    -----
-    Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl`` and joblib
-    set both), without a copy, in any memory order; float32 by block. The number of threads does not change a
-    single bit of the answer.
-
     See Also
     --------
     certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
     sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming, with an L1 penalty.
+
+    Notes
+    -----
+    Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl`` and joblib
+    set both), without a copy, in any memory order; float32 by block. The number of threads does not change a
+    single bit of the answer.
 
     References
     ----------
