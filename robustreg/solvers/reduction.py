@@ -112,11 +112,12 @@ def _all_open(stream: Stream, start: Pilot) -> Settled:
 
 
 def _settled(stream: Stream, start: Pilot, knot, work) -> Settled | None:
-    settled = stream.settle(start.phi, knot, start.band, start.reach, start.rare, stream.n_rows // 2)
+    most = stream.n_rows // 2
+    settled = stream.settle(start.phi, knot, start.band, start.reach, start.rare, most)
     work.n_passes += 1
     work.n_kept = len(settled.index)
-    kept_all = len(settled.Z) == len(settled.index)
-    return settled if kept_all and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
+    few = work.n_kept <= most and len(settled.Z) == work.n_kept
+    return settled if few and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
 
 
 def _opened(settled: Settled, index, Z, r, w, knot) -> Settled:
