@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .blocks import NotFiniteError
 from .duality import rounding, rounding_of_dual
 from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
@@ -14,6 +15,7 @@ from .proof import judge
 from .rows import SAMPLE, Rows, make_rows
 from .solution import Options, Solution, Status
 from .solvers import solve
+from .solvers.canonical import AT_BOUND
 from .solvers.mse import closed_form
 from .solvers.reduction import reduced
 from .stream import make_stream
@@ -92,6 +94,8 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
     """
     if w is not None and not w.all():  # a row of weight zero is absent from everything, the rank included
         present = w > 0.0
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not np.all(np.isfinite(X[~present])):
+            raise NotFiniteError
         return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present, spec)
     if spec.solver == "auto" and isinstance(X, np.ndarray) and (fitted := _streamed(X, Y, w, spec, start)):
         return fitted
@@ -165,9 +169,9 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
     """The target y (n,), solved.
 
     Beyond the knots a loss is linear: an outlier pulls, and how far it is does not matter. So those very
-    far away are fitted nearer, where they do not swamp the others' digits; the minimiser is the same as
-    long as they stay on their side. If it is not unique, the canonical one may depend on how far they are: then
-    nothing is moved.
+    far away are fitted nearer, where they do not swamp the others' digits; the minimisers are the same as
+    long as they stay on their side. Where the intercept is free in an interval its middle may depend on how far
+    they are.
     """
     near = y if spec.loss == "mse" else _nearer(y, 4.0 * spec.delta if spec.loss == "huber" else 0.0)
     target = _attempt(rows, near, spec, start)
@@ -175,12 +179,27 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
     if not len(moved):
         return target
     beyond = np.sign(y - near)[moved] * target.solution.r[moved] - target.loss.knot
-    if target.solution.unique and np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
-        slope = 1.0 if spec.loss == "mae" else spec.delta
-        with np.errstate(over="ignore"):
-            cut = slope * ((rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved])
-        return replace(target, cut=float(cut))
-    return _attempt(rows, y, spec, start)
+    if not np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
+        return _attempt(rows, y, spec, start)
+    slope = 1.0 if spec.loss == "mae" else spec.delta
+    with np.errstate(over="ignore"):
+        cut = slope * ((rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved])
+    target = replace(target, cut=float(cut))
+    # Constraints that hold without being touched choose nothing; only an interval's middle depends on both its ends.
+    held = not spec.fit_intercept or np.any(np.abs(target.solution.u) < target.loss.bound * (1.0 - AT_BOUND))
+    if target.solution.unique or held:
+        return target
+    return _in_the_middle(target, y, near)
+
+
+def _in_the_middle(target: _Target, y, near) -> _Target:
+    """The intercept in the middle of its interval, given where the targets moved to ``near`` really are."""
+    solution, knot = target.solution, target.loss.knot
+    with np.errstate(over="ignore"):
+        r = solution.r + (y - near) / target.rows.y_scale
+    step = 0.5 * ((r[solution.u < 0.0] + knot).max() + (r[solution.u > 0.0] - knot).min())
+    phi = np.append(solution.phi[:-1], solution.phi[-1] + step)
+    return replace(target, y=y, solution=replace(solution, phi=phi, r=r - step))
 
 
 def _nearer(y, least):

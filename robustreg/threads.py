@@ -7,6 +7,7 @@ That number is the one BLAS would have used: the environment, threadpoolctl and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from threading import Lock, Thread
@@ -38,6 +39,8 @@ class _Blas:
 
 
 _BLAS = _Blas()
+if hasattr(os, "register_at_fork"):  # a child has none of the fits that ran, nor the thread that held the lock
+    os.register_at_fork(after_in_child=_BLAS.__init__)
 
 
 @contextmanager

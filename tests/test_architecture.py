@@ -76,6 +76,7 @@ def test_only_the_door_knows_scikit_learn(path):
         "fractions",
         "functools",
         "numbers",
+        "os",
         "threading",
         "typing",
         "warnings",

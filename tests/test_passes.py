@@ -1,5 +1,7 @@
 """Passes over the data: the same bits for any number of threads, any storage, little memory, nothing left behind."""
 
+import os
+import signal
 import tracemalloc
 
 import numpy as np
@@ -11,7 +13,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from robustreg import LinearRegressor
 from robustreg.blocks import BLOCK, Blocks
 from robustreg.stream import make_stream
-from robustreg.threads import in_parallel, one_blas_thread
+from robustreg.threads import _BLAS, in_parallel, one_blas_thread
 
 
 def data(n=60_000, p=12):
@@ -165,3 +167,26 @@ def test_not_finite_sparse_data_are_refused(loss):
     X[17, 2] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
         LinearRegressor(loss).fit(sparse.csr_array(X), y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_not_finite_data_are_refused_in_a_row_of_weight_zero(loss, value):
+    X, y = data(5000, 3)
+    w = np.ones(5000)
+    X[9, 1], w[9] = value, 0.0
+    with pytest.raises(ValueError, match="Input X contains"):
+        LinearRegressor(loss).fit(X, y, w)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_during_a_fit_leaves_the_child_free():
+    X, y = data(200, 3)
+    with one_blas_thread(), _BLAS.lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            LinearRegressor("huber").fit(X, y)
+            os._exit(0 if not _BLAS.fits else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -234,3 +234,28 @@ def test_a_wrong_dual_proves_nothing(knot, monkeypatch):
     exact.fit(X, y)
     if solution is not None:  # one step of Newton's method may have mended it
         assert solution.objective <= exact.objective_ * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 1e6])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("seed", [4, 12, 22])
+def test_two_values_leave_no_row_open(seed, fit_intercept, alpha, monkeypatch):
+    rng = np.random.default_rng(seed)
+    D = (rng.uniform(size=(20_000, 2)) < 0.3).astype(float)
+    for X in (D, rng.standard_normal((20_000, 2))):
+        y = rng.choice([-1.0, 1.0], size=len(X))
+        parameters = {"alpha": alpha, "fit_intercept": fit_intercept}
+        model = LinearRegressor("mae", **parameters).fit(X, y)
+        direct = directly(monkeypatch, "mae", X, y, **parameters)
+        assert model.objective_ == pytest.approx(direct.objective_, rel=1e-12)
+        np.testing.assert_allclose(model.predict(X), direct.predict(X), atol=1e-9)
+
+
+def test_outliers_at_a_knot_that_rounding_reaches(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 1)) + 1.0
+    y = 1e7 * X[:, 0] + 1e-7 * rng.standard_normal(500)
+    model = LinearRegressor("huber", delta=1e-12, fit_intercept=False).fit(X, y)
+    monkeypatch.setattr(fitting, "TALL", np.inf)
+    again = LinearRegressor("huber", delta=1e-12, fit_intercept=False).fit(X, y)
+    np.testing.assert_array_equal(model.outliers_, again.outliers_)

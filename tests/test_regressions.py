@@ -150,3 +150,17 @@ def test_penalised_coefficients_in_small_units_are_stationary():
         y = X @ rng.standard_normal(15) + rng.standard_t(2, 14)
         model = LinearRegressor("mae", alpha=10.0, fit_intercept=False).fit(X, y)
         assert certify(model, X, y).stationarity <= 1e-10
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_fill_values_beside_a_minimiser_that_is_not_unique(seed):
+    # At a scale of 1e20 any coefficients had a small relative gap.
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 2, size=(1000, 5)).astype(float)
+    y = X @ rng.standard_normal(5) + rng.laplace(size=1000)
+    y[: int(rng.integers(1, 9))] = 1e20
+    for fit_intercept in (False, True):
+        model = LinearRegressor("mae", fit_intercept=fit_intercept).fit(X, y)
+        assert certify(model, X, y).gap <= 1e-9
+        near = LinearRegressor("mae", fit_intercept=fit_intercept).fit(X, np.minimum(y, 1e4))
+        np.testing.assert_allclose(model.coef_, near.coef_, atol=1e-9)

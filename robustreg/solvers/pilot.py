@@ -21,6 +21,7 @@ from .continuation import FAR, NEARBY, approach
 
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
+TINY = 1e-6  # a knot, relative to y, that is no longer large beside the rounding of every residual
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
 RARE = 20  # rows of a sample that know a column
@@ -53,11 +54,11 @@ class Pilot:
 
 
 def pilot(stream: Stream, knot, alpha) -> Pilot | None:
-    """From a sample; None if it has no full rank."""
+    """From a sample; None if it has no full rank, or the knot is tiny."""
     n, m, work = stream.n_rows, stream.n_cols, Work()  # iterations are those of the core
     size = int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, y, w, unit = _rows(stream, spread_out(n, size))
-    if not unit:
+    if not unit or 0.0 < knot < TINY * unit:
         return None
     L, none = stream.penalty_root(alpha / stream.weight * (1.0 if knot else unit)), np.zeros(m)
     few = spread_out(len(y), max(len(y) // FEW, 40 * m))
@@ -77,10 +78,10 @@ def pilot(stream: Stream, knot, alpha) -> Pilot | None:
     return Pilot(unit * phi, typical, rows.gram_all, rows.factor, unit * s, _reach(Z), rare)
 
 
-def least_squares(stream: Stream, alpha) -> Pilot | None:
-    """Of all rows; None if they are ill-conditioned."""
+def least_squares(stream: Stream, knot, alpha) -> Pilot | None:
+    """Of all rows; None if they are ill-conditioned, or the knot is tiny."""
     Z, y, w, unit = _rows(stream, np.arange(stream.n_rows))
-    if not unit:
+    if not unit or 0.0 < knot < TINY * unit:
         return None
     rows = dense_rows(Z, y, w)
     if not rows.factor.sound:

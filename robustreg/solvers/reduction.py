@@ -55,7 +55,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
     if few and n * m > OPEN:
         return None
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
-        start = least_squares(stream, alpha) if few else pilot(stream, knot, alpha)
+        start = least_squares(stream, knot, alpha) if few else pilot(stream, knot, alpha)
         if start is None:
             return None
         settled = _all_open(stream, start) if few else _settled(stream, start, knot, work)
@@ -116,8 +116,8 @@ def _settled(stream: Stream, start: Pilot, knot, work) -> Settled | None:
     settled = stream.settle(start.phi, knot, start.band, start.reach, start.rare, most)
     work.n_passes += 1
     work.n_kept = len(settled.index)
-    few = work.n_kept <= most and len(settled.Z) == work.n_kept
-    return settled if few and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
+    some = 0 < work.n_kept <= most and len(settled.Z) == work.n_kept
+    return settled if some and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
 
 
 def _opened(settled: Settled, index, Z, r, w, knot) -> Settled:
