@@ -195,14 +195,18 @@ def _proved(stream, settled, problem, unit, pair: Pair, unique, seen, alpha, wor
         S = np.flatnonzero(np.abs(u) < 1.0 - AT_BOUND)
         missing += rows.adjoint(w * u)
         normal = linalg.normal_equations(np.sqrt(w[S])[:, None] * Z[S])
-        u = u.copy()
-        u[S] -= Z[S] @ normal.solve(missing)
-        step, decrement = normal.solve(Z[S].T @ (w * r)[S]), 0.0
+        change, u = Z[S] @ normal.solve(missing), u.copy()
+        u[S] -= change
+        step, decrement = (np.zeros(len(phi)) if alpha else normal.solve(Z[S].T @ (w * r)[S])), 0.0
+        # What S cannot take costs what the penalty makes of it, or the dual point is not quite feasible.
+        missing, curvature = np.abs(missing - Z[S].T @ (w[S] * change)), np.square(L).sum(axis=0)
+        costs = missing * (np.abs(phi) + seen.near / stream.weight)
+        excess = np.sum(np.where(curvature > 0.0, 0.5 * np.square(missing) / curvature, costs))
         outside = np.abs(u).max(initial=1.0) - 1.0
         doubtful = np.flatnonzero(r * u < np.abs(r) * (1.0 - AT_BOUND))
         noise = _noise(y[doubtful], Z[doubtful], phi)
         r, u, w = r[doubtful], u[doubtful], w[doubtful]
-        excess = w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u)
+        excess += w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u)
     gap = (excess + 0.5 * decrement) / seen.near + outside
     if not gap <= PROVED:
         return None
