@@ -37,6 +37,9 @@ class Blocks:
         self.by_columns = X.flags.f_contiguous and not X.flags.c_contiguous
         self.whole = self._computed(slice(0, self.n_rows), self._buffer()) if self.n_blocks == 1 else None
 
+    def _rows(self, k):
+        return slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+
     def _buffer(self):
         if self.plain and (self.X.flags.c_contiguous or self.n_blocks == 1):
             return None
@@ -65,7 +68,7 @@ class Blocks:
             return
         buffer = self._buffer()
         for k in range(self.n_blocks):
-            rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+            rows = self._rows(k)
             yield rows, self._computed(rows, buffer)
 
     def sweep(self, kernel):
@@ -81,7 +84,7 @@ class Blocks:
             total, buffer = None, self._buffer()
             with np.errstate(**errors):  # a thread would begin with those of its own
                 for k in range(self.n_blocks * i // n_parts, self.n_blocks * (i + 1) // n_parts):
-                    rows = slice(k * self.step, min((k + 1) * self.step, self.n_rows))
+                    rows = self._rows(k)
                     total = _added(total, kernel(rows, self._computed(rows, buffer)))
             return total
 

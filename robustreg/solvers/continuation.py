@@ -48,7 +48,7 @@ def approach(problem: Problem, phi, least, parts, work: Work):
     """
     rows, w, hessian, knot, r = problem.rows, problem.rows.w, Hessian(problem), np.inf, problem.rows.residual(phi)
     for part in parts:
-        knot = max(least, min(knot, _quantile(np.abs(r), part)), np.finfo(float).tiny)
+        knot = max(least, min(knot, quantile(np.abs(r), part)), np.finfo(float).tiny)
         scale = 1.0 if least else knot
         smoothed = replace(problem, loss=Huber(knot), quadratic=problem.quadratic.times(scale))
         factor = hessian.factor(smoothed.loss.curved(r), scale)
@@ -61,14 +61,15 @@ def approach(problem: Problem, phi, least, parts, work: Work):
         phi = phi + t * step
         if step @ descent <= CLOSE * len(phi) * knot * knot and (knot == least or part == parts[-1]):
             break
-    knot = max(least, _quantile(np.abs(r), parts[-1]), np.finfo(float).tiny)
+    knot = max(least, quantile(np.abs(r), parts[-1]), np.finfo(float).tiny)
     slope = np.clip(r, -knot, knot) if knot == least else knot
     weight = max(w @ (np.abs(r) <= knot), np.finfo(float).tiny)
     return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * slope))) / weight)
 
 
-def _quantile(size, part):
-    some = size[:: 1 + len(size) // SAMPLE]
+def quantile(x, part) -> float:
+    """About the value below which that part of x (n,) lies, from some of many."""
+    some = x[:: 1 + len(x) // SAMPLE]
     k = int(part * len(some))
     return float(np.partition(some, k)[k])
 

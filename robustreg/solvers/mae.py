@@ -47,18 +47,21 @@ def from_far(problem: Problem, phi, r, options: Options, work: Work) -> Pair | N
     """The optimal pair of a problem from phi (m,) with residuals r, wherever that is; None if that fails."""
     if _is_large(problem):
         return from_near(problem, *approach(problem, phi, 0.0, FAR, work), options, work)
-    pair, right = interior(problem, phi, r, options, work, certify=False)
-    return pair if right else None
+    return _right(problem, phi, r, options, work)
 
 
 def from_near(problem: Problem, phi, s, options: Options, work: Work) -> Pair | None:
     """The optimal pair of a problem from phi (m,), about s from it in fitted values; None if that fails."""
 
     def core(problem, phi):
-        pair, right = interior(problem, phi, problem.rows.residual(phi), options, work, certify=False)
-        return pair if right else None
+        return _right(problem, phi, problem.rows.residual(phi), options, work)
 
     return narrowed(problem, phi, s, core, options, work)
+
+
+def _right(problem, phi, r, options, work) -> Pair | None:
+    pair, right = interior(problem, phi, r, options, work, certify=False)
+    return pair if right else None
 
 
 def interior(problem: Problem, phi, r, options: Options, work: Work, certify=True) -> tuple[Pair, bool]:

@@ -16,8 +16,8 @@ from ..losses import Absolute
 from ..problem import Problem, Quadratic
 from ..rows import Rows, dense_rows
 from ..solution import Work
-from ..stream import LEAST, SAMPLE, Stream, spread_out
-from .continuation import FAR, NEARBY, approach
+from ..stream import LEAST, Stream, spread_out
+from .continuation import FAR, NEARBY, approach, quantile
 
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
@@ -73,7 +73,7 @@ def pilot(stream: Stream, knot, alpha) -> Pilot | None:
     phi, s = approach(problem, phi, knot / unit, NEARBY, work)
     if not (s > 0.0 and np.all(np.isfinite(phi))):
         return None
-    typical = unit * median(np.abs(rows.residual(phi)))
+    typical = unit * quantile(np.abs(rows.residual(phi)), 0.5)
     rare = _rare(Z[:, : stream.columns.n_cols])
     return Pilot(unit * phi, typical, rows.gram_all, rows.factor, unit * s, _reach(Z), rare)
 
@@ -89,14 +89,13 @@ def least_squares(stream: Stream, knot, alpha) -> Pilot | None:
     L = stream.penalty_root(alpha)
     factor = linalg.factor(rows.gram_all + L.T @ L) if alpha else rows.factor
     phi = factor.solve(rows.adjoint(w * y))
-    typical = unit * median(np.abs(y - np.dot(Z, phi)))
+    typical = unit * quantile(np.abs(y - np.dot(Z, phi)), 0.5)
     return Pilot(unit * phi, typical, rows.gram_all, rows.factor, rows=rows)
 
 
 def _reach(Z):
     square = np.einsum("ij,ij->i", Z, Z)
-    some = square[:: 1 + len(square) // SAMPLE]
-    most = np.partition(some, 3 * len(some) // 4)[3 * len(some) // 4]
+    most = quantile(square, 0.75)
     return float(np.sqrt(most)) if square.max() > HEAVY**2 * most else None
 
 
@@ -110,14 +109,8 @@ def _rows(stream, index):
     """(Z, y / unit, w, unit) of some rows, targets far away clipped; unit is 0 if that cannot be."""
     Z, y, w = stream.take(index, np.zeros(stream.n_cols))
     size = np.abs(y)
-    unit = median(size)
+    unit = quantile(size, 0.5)
     if not LEAST < unit < 1.0 / LEAST:
         return Z, y, w, 0.0
     unit = 2.0 ** np.frexp(unit)[1]
     return Z, np.clip(y / unit, -CLIPPED, CLIPPED) if size.max() > CLIPPED * unit else y / unit, w, unit
-
-
-def median(x) -> float:
-    """A median, of some of many."""
-    some = x[:: 1 + len(x) // SAMPLE]
-    return float(np.partition(some, len(some) // 2)[len(some) // 2])
