@@ -46,7 +46,8 @@ def certify(
     loss : {"mse", "mae", "huber"}, optional
         The loss; that of a ``LinearRegressor`` by default, and required for any other estimator.
     delta : float, optional
-        The knot of Huber's loss in units of y; that of a ``LinearRegressor`` by default.
+        The knot of Huber's loss in units of y; that of a ``LinearRegressor``, ``delta * scale_``, by default. A scale
+        that was estimated is taken as it is.
     alpha : float, optional
         The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside the
         weighted mean of the losses. By default that of a ``LinearRegressor``; that of a scikit-learn
@@ -82,10 +83,8 @@ def certify(
     if loss is None:
         raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
     loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
-    delta = estimator.delta if delta is None and ours else delta
-    if loss == "huber" and delta is None:
+    if loss == "huber" and delta is None and not ours:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
-    delta = parameters.number("delta", delta, positive=True) if loss == "huber" else np.inf
     if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
         raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
     names = getattr(estimator, "feature_names_in_", None)
@@ -98,15 +97,31 @@ def certify(
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
     alphas = np.broadcast_to(_penalty(estimator, alpha, w), len(coef))
+    joint = ours and alpha is None and estimator.scale == "concomitant"
+    scales = np.broadcast_to(getattr(estimator, "scale_", 1.0) if ours else 1.0, len(coef))
     present = w > 0.0
+    # Beside a loss that vanishes with its scale a penalty allows no slopes.
     certificates = [
         judge(
-            X[present], target[present], w[present], b, b0, loss=loss, delta=delta, alpha=float(strength),
+            X[present] * (s > 0.0 or joint or not strength), target[present], w[present], b, b0,
             intercept=bool(getattr(estimator, "fit_intercept", True)),
+            **_problem(estimator, loss, delta, float(strength), float(s), joint),
         )
-        for b, b0, target, strength in zip(coef, intercepts, targets.T, alphas, strict=True)
+        for b, b0, target, strength, s in zip(coef, intercepts, targets.T, alphas, scales, strict=True)
     ]  # fmt: skip
     return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _problem(estimator, loss, delta, strength, s, joint):
+    """What is to be judged: loss, delta and alpha; if they are not given, those of a scale s that was estimated."""
+    if loss != "huber":
+        return {"loss": loss, "delta": np.inf, "alpha": strength}
+    if delta is not None:
+        return {"loss": loss, "delta": parameters.number("delta", delta, positive=True), "alpha": strength}
+    delta = parameters.number("delta", estimator.delta, positive=True)
+    if s > 0.0:
+        return {"loss": loss, "delta": delta * s, "alpha": 0.5 * strength * s if joint else strength}
+    return {"loss": "mae", "delta": np.inf, "alpha": 0.5 * strength / delta if joint else 0.0}
 
 
 def _coefficients(estimator, n_features, n_targets):

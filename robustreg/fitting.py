@@ -1,90 +1,24 @@
-"""From checked data to fitted numbers: rows, a solve per target, and back to the units of the data."""
+"""From checked data to fitted numbers: absent rows, the scale, and the way to solve."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import functools
+from dataclasses import replace
 
 import numpy as np
 
 from .blocks import NotFiniteError
-from .duality import rounding, rounding_of_dual
-from .extended import LARGEST, ExactMatrix, refine
-from .losses import Absolute, Huber, Loss, Squared
-from .problem import ridge_problem
-from .proof import judge
-from .rows import SAMPLE, Rows, make_rows
-from .solution import Options, Solution, Status
-from .solvers import solve
-from .solvers.canonical import AT_BOUND
+from .direct import direct
+from .rows import make_rows
+from .scale import fixed_point
+from .solution import Options, Status
 from .solvers.mse import closed_form
 from .solvers.reduction import reduced
+from .specification import Fit, Specification
 from .stream import make_stream
-
-# In units of a typical y a smaller knot is lost in the rounding of a residual; in units of the largest a
-# larger one is beyond all residuals.
-BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
-NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
 TALL = 4  # rows per column from which passes over a stream are tried first
 SMALL = 2**10  # entries of X up to which least squares is refined to the last digit
-
-# A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
-FAR = 1e4
-
-
-@dataclass(frozen=True, slots=True)
-class Specification:
-    """The checked parameters of an estimator; ``delta`` and ``alpha`` in the units of the data."""
-
-    loss: str
-    delta: float
-    alpha: float
-    fit_intercept: bool
-    solver: str
-    max_iter: int
-    tol: float
-    verbose: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """Fitted numbers of k targets.
-
-    ``coef`` (k, p), ``intercept``, ``objective``, ``gap`` (k,), ``outliers`` (n, k) bool or None;
-    ``unique`` over all targets, ``rank``, ``n_iter`` the largest, ``statuses`` the set of them.
-    """
-
-    coef: np.ndarray
-    intercept: np.ndarray
-    objective: np.ndarray
-    gap: np.ndarray
-    outliers: np.ndarray | None
-    unique: bool
-    rank: int
-    n_iter: int
-    orthogonal: bool
-    statuses: frozenset[Status]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Target:
-    """One column of Y: its problem in the units of ``rows``, and how it was solved.
-
-    The objective times ``unit``, plus ``cut``, is the objective in the units of the data. ``y`` (n,) is
-    the target that was fitted.
-    """
-
-    y: np.ndarray
-    rows: Rows
-    loss: Loss
-    alpha: float
-    unit: float
-    cut: float
-    solution: Solution
-
-    @property
-    def problem(self):
-        return ridge_problem(self.rows, self.loss, self.alpha)
 
 
 def fit(X, Y, w, spec: Specification, start=None) -> Fit:
@@ -96,39 +30,85 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
         present = w > 0.0
         if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not np.all(np.isfinite(X[~present])):
             raise NotFiniteError
-        return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present, spec)
+        return _with_absent_rows(fit(X[present], Y[present], w[present], spec, start), X, Y, present)
+    rows = _rows_of(X, w, spec)
+    if spec.rule is None:
+        return _at_knot(X, Y, w, spec, start, rows)
+    return _together([_scaled(X, y[:, None], w, spec, rows) for y in Y.T])
+
+
+def _rows_of(X, w, spec: Specification):
+    return functools.cache(lambda: make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept))
+
+
+def _at_knot(X, Y, w, spec: Specification, start, rows) -> Fit:
+    """The fit for a given knot; ``rows()`` are those of X and w, for the direct way."""
     if spec.solver == "auto" and isinstance(X, np.ndarray) and (fitted := _streamed(X, Y, w, spec, start)):
         return fitted
-    w = np.ones(len(Y)) if w is None else w
-    rows = make_rows(X, w, spec.fit_intercept)
-    starts = [None] * Y.shape[1] if start is None else zip(*start, strict=True)
-    targets = [_solved(rows, y, spec, guess) for y, guess in zip(Y.T, starts, strict=True)]
-    raw = [_raw(target) for target in targets]
-    solutions = [target.solution for target in targets]
-    with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
-    gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
-    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.delicate or spec.loss == "mse"):
-        dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
-        A = ExactMatrix(dense, spec.fit_intercept)
-        raw = [_refined(A, target, plain) for target, plain in zip(targets, raw, strict=True)]
-        if rows.delicate:  # the independent proof has the last word
-            judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
-            gap = np.maximum(gap, [judgement.gap for judgement in judgements])
-            objective = np.array([judgement.objective for judgement in judgements])
-            if np.any(gap > spec.tol) and statuses <= {Status.EXACT, Status.NOT_CANONICAL}:
-                statuses = {Status.ROUNDING}
-    return Fit(
-        coef=np.array([b for b, _ in raw]),
-        intercept=np.array([b0 for _, b0 in raw]),
-        objective=objective,
-        gap=gap,
-        outliers=_outliers(targets) if spec.loss == "huber" else None,
-        unique=all(s.unique for s in solutions) and (rows.rank == X.shape[1] or bool(spec.alpha)),
-        rank=rows.rank,
-        n_iter=max(s.work.n_iter for s in solutions),
-        orthogonal=rows.orthogonal,
-        statuses=frozenset(statuses),
+    return direct(X, Y, w, spec, start, rows())
+
+
+def _scaled(X, y, w, spec: Specification, rows) -> Fit:
+    """The fit of y (n, 1) at the fixed point of the rule."""
+    rule, n_iter, start = spec.rule, 0, None
+
+    def fitted(spec):
+        return _at_knot(X, y, w, spec, start, rows)
+
+    def fit_at(s):
+        nonlocal n_iter, start
+        found = fitted(replace(spec, knot=rule.delta * s, alpha=rule.alpha(spec.alpha, s)))
+        n_iter, start = n_iter + found.n_iter, (found.coef, found.intercept)
+        return found
+
+    first = fitted(replace(spec, loss="mse", alpha=rule.alpha(spec.alpha, 0.0)))
+    s, noise = float(first.scale[0]), first.scale_noise[0]
+    if s <= noise and spec.alpha:  # without the penalty, least squares tells nothing about a fit with it
+        s = rule.scale(y[:, 0] - (np.median(y) if spec.fit_intercept else 0.0), w, 0)
+    s, found = fixed_point(fit_at, s) if s > noise else (0.0, None)
+    status = frozenset() if found else {Status.SCALE}
+    if s == 0.0:
+        found, status = _without_scale(fitted, X, y, w, spec), {Status.NO_SCALE}
+        if found is None:
+            s, status = noise, {Status.SCALE}
+    found = found or fit_at(s)
+    off = max(0.0, abs(found.scale[0] - s) - found.scale_noise[0])
+    if s > 0.0:
+        found = replace(found, objective=rule.objective(found.objective, s), gap=found.gap + 2.0 * off / s)
+    return replace(
+        found, scale=np.array([s]), knot=np.array([rule.delta * s]), n_iter=max(1, n_iter),
+        statuses=frozenset(found.statuses | status),
+    )  # fmt: skip
+
+
+def _without_scale(fitted, X, y, w, spec: Specification) -> Fit | None:
+    """The limit of a vanishing scale, the fit with the absolute loss; None if that has residuals of another scale."""
+    rule = spec.rule
+    absolute = replace(spec, loss="mae", knot=0.0, alpha=rule.alpha(spec.alpha, 1.0 / rule.delta))
+    if rule.joint or not spec.alpha:
+        found = fitted(absolute)
+        return replace(found, objective=found.objective * (2.0 * rule.delta if rule.joint else 1.0))
+    # Beside a loss that vanishes with its knot the penalty is infinite.
+    flat = np.zeros((len(y), 1))
+    found = _at_knot(flat, y, w, replace(absolute, alpha=0.0), None, _rows_of(flat, w, spec))
+    found = replace(found, coef=np.zeros((1, X.shape[1])), rank=_rows_of(X, w, spec)().rank)
+    return found if found.scale[0] <= found.scale_noise[0] else None
+
+
+def _together(fits) -> Fit:
+    """One record for several targets."""
+    return replace(
+        fits[0],
+        coef=np.concatenate([found.coef for found in fits]),
+        intercept=np.concatenate([found.intercept for found in fits]),
+        objective=np.concatenate([found.objective for found in fits]),
+        gap=np.concatenate([found.gap for found in fits]),
+        knot=np.concatenate([found.knot for found in fits]),
+        scale=np.concatenate([found.scale for found in fits]),
+        outliers=np.column_stack([found.outliers for found in fits]),
+        unique=all(found.unique for found in fits),
+        n_iter=max(found.n_iter for found in fits),
+        statuses=frozenset().union(*(found.statuses for found in fits)),
     )
 
 
@@ -137,7 +117,8 @@ def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
     n, p = X.shape
     if n <= TALL * p or (spec.loss == "mse" and n * p <= SMALL):
         return None
-    knot, gram, coefficients, found = spec.delta if spec.loss == "huber" else 0.0, None, [], []
+    knot, gram, coefficients, found = spec.knot if spec.loss == "huber" else 0.0, None, [], []
+    scales, beyond = [], []
     for k, y in enumerate(Y.T):
         stream = make_stream(X, y, w, spec.fit_intercept)
         if stream is None:
@@ -151,12 +132,19 @@ def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
             return None
         coefficients.append(stream.raw(solution.phi))
         found.append(solution)
+        if spec.rule:
+            r, noise = stream.residual(solution.phi)
+            scales.append((spec.rule.scale(r, w, stream.n_cols), noise))
+        beyond.append(np.abs(r) > noise if spec.rule and not knot else solution.beyond)
     return Fit(
         coef=np.array([b for b, _ in coefficients]),
         intercept=np.array([b0 for _, b0 in coefficients]),
         objective=np.array([solution.objective for solution in found]),
         gap=np.array([solution.gap for solution in found]),
-        outliers=np.column_stack([solution.beyond for solution in found]) if spec.loss == "huber" else None,
+        knot=np.full(len(found), spec.knot),
+        scale=np.array([scale for scale, _ in scales]) if scales else None,
+        scale_noise=np.array([noise for _, noise in scales]) if scales else None,
+        outliers=np.column_stack(beyond) if beyond[0] is not None else None,
         unique=all(solution.unique for solution in found),
         rank=p,
         n_iter=max(max(1, solution.work.n_iter) for solution in found),
@@ -165,117 +153,10 @@ def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
     )
 
 
-def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
-    """The target y (n,), solved.
-
-    Beyond the knots a loss is linear: an outlier pulls, and how far it is does not matter. So those very
-    far away are fitted nearer, where they do not swamp the others' digits; the minimisers are the same as
-    long as they stay on their side. Where the intercept is free in an interval its middle may depend on how far
-    they are.
-    """
-    near = y if spec.loss == "mse" else _nearer(y, 4.0 * spec.delta if spec.loss == "huber" else 0.0)
-    target = _attempt(rows, near, spec, start)
-    moved = np.flatnonzero(near != y)
-    if not len(moved):
-        return target
-    beyond = np.sign(y - near)[moved] * target.solution.r[moved] - target.loss.knot
-    if not np.all(beyond > rounding(target.problem, target.solution.phi)[moved]):
-        return _attempt(rows, y, spec, start)
-    slope = 1.0 if spec.loss == "mae" else spec.delta
-    with np.errstate(over="ignore"):
-        cut = slope * ((rows.w[moved] / rows.w.sum()) @ np.abs(y - near)[moved])
-    target = replace(target, cut=float(cut))
-    # Constraints that hold without being touched choose nothing; only an interval's middle depends on both its ends.
-    held = not spec.fit_intercept or np.any(np.abs(target.solution.u) < target.loss.bound * (1.0 - AT_BOUND))
-    if target.solution.unique or held:
-        return target
-    return _in_the_middle(target, y, near)
-
-
-def _in_the_middle(target: _Target, y, near) -> _Target:
-    """The intercept in the middle of its interval, given where the targets moved to ``near`` really are."""
-    solution, knot = target.solution, target.loss.knot
-    with np.errstate(over="ignore"):
-        r = solution.r + (y - near) / target.rows.y_scale
-    step = 0.5 * ((r[solution.u < 0.0] + knot).max() + (r[solution.u > 0.0] - knot).min())
-    phi = np.append(solution.phi[:-1], solution.phi[-1] + step)
-    return replace(target, y=y, solution=replace(solution, phi=phi, r=r - step))
-
-
-def _nearer(y, least):
-    """y with those very far from the others moved to a limit of at least ``least``."""
-    middle = np.median(y[:: 1 + len(y) // SAMPLE])
-    with np.errstate(over="ignore"):
-        limit = max(FAR * _typical(y), least) or np.inf
-        return np.clip(y, middle - limit, middle + limit)
-
-
-def _typical(y) -> float:
-    """How far y is from its middle, where it is not there: a median, of some rows."""
-    some = y[:: 1 + len(y) // SAMPLE]
-    with np.errstate(over="ignore"):
-        size = np.abs(some - np.median(some))
-    return float(np.median(size[size > 0.0])) if size.any() else 0.0
-
-
-def _attempt(rows: Rows, y, spec: Specification, start) -> _Target:
-    rows = rows.with_target(y)
-    loss, alpha, unit = _in_units_of(rows, spec)
-    options = Options(spec.max_iter, spec.verbose, None if start is None else rows.from_raw(*start))
-    return _Target(y, rows, loss, alpha, unit, 0.0, solve(rows, loss, alpha, spec.solver, spec.tol, options))
-
-
-def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
-    """(loss, alpha, unit): the problem for residuals divided by rows.y_scale.
-
-    Its objective times ``unit`` is the objective in the units of the data.
-    """
-    scale = rows.y_scale
-    with np.errstate(over="ignore", under="ignore"):
-        knot = np.float64(spec.delta) / scale
-        if spec.loss == "mse":
-            loss, alpha, unit = Squared(), spec.alpha, np.square(scale)
-        elif spec.loss == "mae":
-            loss, alpha, unit = Absolute(), spec.alpha * scale, scale
-        elif spec.delta <= BELOW_ROUNDING * _typical(rows.y) * scale:  # delta * abs(r), as far as float64 can tell
-            loss, alpha, unit = Absolute(), spec.alpha * scale / spec.delta, scale * spec.delta
-        else:
-            loss, alpha, unit = Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
-        if alpha and rows.stiffness(alpha) < NOTHING:
-            alpha = 0.0  # chooses among minimisers, as the canonical answer does, and nothing else
-        return loss, alpha, unit
-
-
-def _raw(target: _Target):
-    """(b, b0) of a solution in the units of the data."""
-    problem, solution = target.problem, target.solution
-    noise = rounding_of_dual(problem, solution.phi, solution.r, solution.u)
-    return target.rows.raw(solution.phi, solution.u, noise, target.alpha)
-
-
-def _refined(A: ExactMatrix, target: _Target, raw):
-    """(b, b0) to the last digits that the data determine, or as they are if the penalty decides them."""
-    if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
-        return raw
-    return refine(A, target.y, target.problem, target.solution) or raw
-
-
-def _judged(X, y, w, b, b0, spec: Specification):
-    return judge(X, y, w, b, b0, loss=spec.loss, delta=spec.delta, alpha=spec.alpha, intercept=spec.fit_intercept,
-                 search=False)  # fmt: skip
-
-
-def _outliers(targets):
-    """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
-    return np.column_stack([
-        np.abs(t.solution.r) - t.loss.knot > rounding(t.problem, t.solution.phi) for t in targets
-    ])  # fmt: skip
-
-
-def _with_absent_rows(fitted: Fit, X, Y, present, spec: Specification) -> Fit:
+def _with_absent_rows(fitted: Fit, X, Y, present) -> Fit:
     """The same fit, with outliers for the rows of weight zero, too."""
     if fitted.outliers is None:
         return fitted
-    outliers = np.abs(Y - X @ fitted.coef.T - fitted.intercept) > spec.delta
+    outliers = np.abs(Y - X @ fitted.coef.T - fitted.intercept) > fitted.knot
     outliers[present] = fitted.outliers
     return replace(fitted, outliers=outliers)

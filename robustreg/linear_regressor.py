@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .blocks import NotFiniteError
-from .fitting import Fit, Specification, fit
+from .fitting import fit
+from .scale import Rule
 from .solution import Status
+from .specification import Fit, Specification
 from .threads import one_blas_thread
 
 # Dtypes that are read as they are, block by block; any other is converted to the first.
@@ -40,7 +42,14 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ``"huber"``: r^2 / 2 up to ``abs(r) = delta`` and ``delta * (abs(r) - delta / 2)`` beyond.
     delta : float, default=1.35
         The residual at which Huber's loss turns from quadratic to linear, in the units of y.
-        Positive. Used by ``loss="huber"`` only.
+        Positive; in units of ``scale`` if that is another than 1. Used by ``loss="huber"`` only.
+    scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
+        What ``delta`` is a multiple of: the knot of Huber's loss is at ``delta * scale_``. A positive number
+        is taken as it is, in units of y. The others estimate the scale of the residuals together with the
+        coefficients, so that the same ``delta`` fits y in any units: ``"mad"`` (the median absolute residual
+        / 0.6745, as ``MASS::rlm`` and statsmodels' ``RLM``), ``"concomitant"`` (the minimum over both of the
+        objective of scikit-learn's ``HuberRegressor``; needs ``delta > 1``), ``"proposal2"`` (Huber's Proposal 2 with
+        k = 1.345, as ``MASS::rlm``). Other than 1.0 with ``loss="huber"`` only.
     alpha : float, default=0.0
         Strength of the L2 penalty on the coefficients, at least 0. The intercept is not penalised.
     fit_intercept : bool, default=True
@@ -69,13 +78,15 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, in units of y; 0.0 without one.
     objective_ : float or ndarray of shape (n_targets,)
-        The value minimised.
+        The value minimised; with a scale that is estimated, for that scale. With ``scale="concomitant"`` it
+        is (1 / W) sum_i w_i (s + s H(r_i / s)) + (alpha / 2) ||b||^2 for s = ``scale_``, H(z) = z^2 up to delta and
+        2 delta abs(z) - delta^2 beyond.
     dual_gap_ : float or ndarray of shape (n_targets,)
         (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel dual,
         less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and less on many
         rows, means that float64 cannot show any excess over the minimum. Outliers very far away do not
         count in P, so that they cannot hide the others. It belongs to the float64 solution, before a
-        rounding to float32.
+        rounding to float32. How far ``scale_`` is from the scale of the residuals, relative to it, is added.
     converged_ : bool
         Whether ``dual_gap_ <= tol`` and the canonical minimiser was found, for every target.
     unique_ : bool
@@ -87,8 +98,11 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Iterations of the slowest target, at least 1.
     orthogonal_ : bool
         Whether the columns were so nearly dependent that an orthogonal factorisation was used.
+    scale_ : float or ndarray of shape (n_targets,)
+        The scale, given or estimated, in units of y; 0.0 where more rows than it can ignore are fitted exactly.
+        Only with ``loss="huber"``.
     outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
-        Rows of the training data with ``abs(residual) > delta``. Only with ``loss="huber"``.
+        Rows of the training data with ``abs(residual) > delta * scale_``. Only with ``loss="huber"``.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -128,6 +142,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         loss: str = "mse",
         *,
         delta: float = 1.35,
+        scale: float | str = 1.0,
         alpha: float = 0.0,
         fit_intercept: bool = True,
         solver: str = "auto",
@@ -138,6 +153,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ):
         self.loss = loss
         self.delta = delta
+        self.scale = scale
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.solver = solver
@@ -177,7 +193,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If ``dual_gap_ > tol``, or if the canonical one of several minimisers was not found.
+            If ``dual_gap_ > tol``, if the canonical one of several minimisers was not found, or no scale that fits.
+        UserWarning
+            If the estimated scale is 0: the coefficients are then those of the absolute loss.
         """
         before = self.__dict__.copy()
         try:
@@ -227,9 +245,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _specification(self) -> Specification:
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
         parameters.flag("warm_start", self.warm_start)
+        loss = parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)]
+        delta = parameters.number("delta", self.delta, positive=True)
+        scale = parameters.scale(self.scale, loss, delta)
         return Specification(
-            loss=parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)],
-            delta=parameters.number("delta", self.delta, positive=True),
+            loss=loss,
+            knot=delta if isinstance(scale, str) else delta * scale,
+            rule=Rule(scale, delta) if isinstance(scale, str) else None,
             alpha=parameters.number("alpha", self.alpha, positive=False),
             fit_intercept=parameters.flag("fit_intercept", self.fit_intercept),
             solver=parameters.choice("solver", self.solver, parameters.SOLVERS),
@@ -255,20 +277,22 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.intercept_ = _as(dtype, fitted.intercept[0] if one else fitted.intercept)
         self.objective_ = float(fitted.objective[0]) if one else fitted.objective
         self.dual_gap_ = float(fitted.gap[0]) if one else fitted.gap
-        self.converged_ = fitted.statuses == {Status.EXACT}
+        self.converged_ = fitted.statuses <= {Status.EXACT, Status.NO_SCALE} and bool(np.all(fitted.gap <= self.tol))
         self.unique_ = fitted.unique
         self.rank_ = fitted.rank
         self.n_iter_ = fitted.n_iter
         self.orthogonal_ = fitted.orthogonal
-        self.__dict__.pop("outliers_", None)
+        for name in ("outliers_", "scale_"):
+            self.__dict__.pop(name, None)
         if fitted.outliers is not None:
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
-        for status in fitted.statuses - {Status.EXACT}:
-            warnings.warn(
-                f"{status.value} dual_gap_={np.max(fitted.gap):.3g}, tol={self.tol:g}.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            scale = np.full(len(fitted.gap), float(self.scale)) if fitted.scale is None else fitted.scale
+            self.scale_ = float(scale[0]) if one else scale
+        for status in fitted.statuses - {Status.EXACT, Status.NO_SCALE}:
+            message = f"{status.value} dual_gap_={np.max(fitted.gap):.3g}, tol={self.tol:g}."
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        if Status.NO_SCALE in fitted.statuses:
+            warnings.warn(Status.NO_SCALE.value, UserWarning, stacklevel=3)
 
 
 def _as(dtype, value):

@@ -14,6 +14,7 @@ LOSSES = {
     "absolute_error": "mae",
 }
 SOLVERS = ("auto", "scipy")
+SCALES = ("mad", "concomitant", "proposal2")
 
 
 def choice(name: str, value, allowed) -> str:
@@ -32,6 +33,26 @@ def number(name: str, value, *, positive: bool) -> float:
     if not np.isfinite(value) or value < 0 or (positive and value == 0):
         raise ValueError(f"{name} must be {kind}; got {value!r}.")
     return float(value)
+
+
+def scale(value, loss: str, delta: float) -> float | str:
+    """A positive number, or one of SCALES; other than 1.0 for Huber's loss only."""
+    listed = ", ".join(repr(item) for item in SCALES)
+    if isinstance(value, str):
+        if value not in SCALES:
+            raise ValueError(f"scale must be a positive finite number or one of {listed}; got {value!r}.")
+    elif isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        kind = type(value).__name__
+        raise TypeError(f"scale must be a positive finite number or one of {listed}; got {value!r} of type {kind}.")
+    elif not np.isfinite(value) or value <= 0:
+        raise ValueError(f"scale must be a positive finite number or one of {listed}; got {value!r}.")
+    else:
+        value = float(value)
+    if loss != "huber" and value != 1.0:
+        raise ValueError(f"scale must be 1.0 with loss={loss!r}, which has no knot to scale; got {value!r}.")
+    if value == "concomitant" and delta <= 1.0:
+        raise ValueError(f"delta must be greater than 1 with scale='concomitant'; got {delta!r}.")
+    return value
 
 
 def count(name: str, value, *, least: int) -> int:

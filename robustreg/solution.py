@@ -25,6 +25,14 @@ class Status(Enum):
         "The minimiser is not unique, and the one of least norm was not found: the coefficients are "
         "another exact minimiser. A small alpha > 0 makes it unique."
     )
+    SCALE = (
+        "No scale was found that the residuals of its own fit have: the coefficients are exact for delta * scale_, "
+        "but that is not the residuals' scale. Give the scale as a number instead."
+    )
+    NO_SCALE = (
+        "More rows than the scale can ignore are fitted exactly, so that the residuals' scale is 0: the coefficients "
+        "are those of the absolute loss, the limit of Huber's. Give the scale as a number instead."
+    )
 
 
 @dataclass(slots=True)

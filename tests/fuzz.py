@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
+from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import LinearRegressor, certify
@@ -40,6 +41,7 @@ FEATURES = {
     "alpha": [None, None, None, -8, -3, 0, 3],
     "fit_intercept": [True, True, False],
     "storage": ["C", "C", "C", "F", "csr"],
+    "scale": [1.0, 1.0, "mad", "concomitant", "proposal2"],
 }  # fmt: skip
 
 
@@ -76,6 +78,10 @@ def build(seed, features):
         "loss": f["loss"], "delta": float(10.0 ** f["delta"] * spread * unit), "alpha": float(alpha),
         "fit_intercept": f["fit_intercept"],
     }  # fmt: skip
+    if f["loss"] == "huber" and f["scale"] != 1.0:
+        least = 1.01 if f["scale"] == "concomitant" else 0.1
+        parameters |= {"scale": f["scale"], "delta": float(max(least, min(1.345 * 2.0 ** f["delta"], 20.0)))}
+        parameters["alpha"] /= spread * unit if f["scale"] == "concomitant" else 1.0
     return X, y * unit, w, parameters
 
 
@@ -137,8 +143,12 @@ def check(X, y, w, parameters, storage="C"):
         try:
             model = LinearRegressor(**parameters).fit(data, y, sample_weight=w)
         except ValueError as error:
-            known = "overflow" in str(error) or "too large" in str(error)
+            known = any(words in str(error) for words in ("overflow", "too large", "degrees of freedom"))
             return ("", "refused") if known else (repr(error), "crash")
+    no_scale = [warning for warning in caught if "scale is 0" in str(warning.message)]
+    caught = [warning for warning in caught if warning not in no_scale]
+    if bool(no_scale) != (getattr(model, "scale_", 1.0) == 0.0):
+        return f"scale_ is {model.scale_}", "wrong"
     if any(not issubclass(warning.category, ConvergenceWarning) for warning in caught):
         return f"a warning: {[str(warning.message) for warning in caught]}", "crash"
     if not model.converged_:
@@ -152,11 +162,44 @@ def check(X, y, w, parameters, storage="C"):
     sharp = sharp and (w is None or w.max() <= 1e6 * w.min()) and not parameters["alpha"]
     if sharp and proof.unique is not None and proof.unique != model.unique_:
         return f"unique_ is {model.unique_}; certificate: {proof}", "wrong"
-    return _worse_than_scipy(model, X, y, w, parameters, proof), "right"
+    message = _wrong_scale(model, X, y, w) or _worse_than_scipy(model, X, y, w, parameters, proof)
+    return message, "wrong" if message else "right"
+
+
+def _wrong_scale(model, X, y, w):
+    """Whether an estimated scale is not that of the residuals, by its definition."""
+    if not isinstance(model.scale, str):
+        return ""
+    w = np.ones(len(y)) if w is None else w
+    r, s, m = np.abs(y - X @ model.coef_ - model.intercept_), model.scale_, model.rank_ + model.fit_intercept
+    noise = 1e-14 * (np.abs(y) + np.abs(X) @ np.abs(model.coef_) + abs(model.intercept_)) + 1e-15 * np.abs(y).max()
+    low, high = (np.sort(np.maximum(r + sign * noise, 0.0)) for sign in (-1.0, 1.0))
+    if model.scale == "mad":
+        order = np.argsort(r)
+        below = np.cumsum(w[order]) / w.sum()
+        i = np.searchsorted(below, 0.5 - 1e-9), min(np.searchsorted(below, 0.5 + 1e-9), len(r) - 1)
+        least, most = low[i[0]] / 0.6745, high[i[1]] / 0.6745
+        right = least * (1 - 1e-9) <= s <= most * (1 + 1e-9)
+    else:
+        k = model.delta if model.scale == "concomitant" else 1.345
+        g = norm.cdf(k) - norm.cdf(-k) - 2 * k * norm.pdf(k) + 2 * k * k * norm.sf(k)
+        total = w.sum() if model.scale == "concomitant" else (w.sum() - m) * g
+        if s == 0.0:  # rows fitted exactly may count up to k^2 each
+            exact = total <= 0.0 or k * k * w[r > 100 * noise].sum() <= total * (1 + 1e-9)
+            return "" if exact else "scale_ is 0"
+        least, most = (w @ np.minimum(np.square(size / s), k * k) for size in (r - np.minimum(r, noise), r + noise))
+        right = least * (1 - 1e-9) <= total <= most * (1 + 1e-9)
+    return "" if right else f"scale_ {s!r}: {least!r}, {most!r}"
 
 
 def _worse_than_scipy(model, X, y, w, parameters, proof):
     """Whether SciPy finds a lower objective on a copy with columns and y in units of their own."""
+    if "scale" in parameters:  # given the scale, it is a fit with a fixed knot
+        s, joint = model.scale_, parameters["scale"] == "concomitant"
+        if s == 0.0:
+            return ""
+        parameters = dict(parameters, scale=1.0, delta=parameters["delta"] * s)
+        parameters["alpha"] *= 0.5 * s if joint else 1.0
     unit = np.abs(y).max() or 1.0
     size = np.abs(X).max(axis=0)
     size = np.where((size > 0) & (parameters["alpha"] == 0), size, 1.0)
@@ -179,7 +222,8 @@ def _rounding(X, y, model):
     e = 1e-15 * (np.abs(y) + np.abs(X) @ np.abs(model.coef_) + abs(model.intercept_))
     r = np.abs(y - X @ model.coef_ - model.intercept_)
     with np.errstate(over="ignore"):
-        slope = {"mae": np.ones(len(r)), "mse": r + e, "huber": np.minimum(r + e, model.delta)}[model.loss]
+        knot = model.delta * getattr(model, "scale_", 1.0)
+        slope = {"mae": np.ones(len(r)), "mse": r + e, "huber": np.minimum(r + e, knot)}[model.loss]
         return (slope * e).max()
 
 

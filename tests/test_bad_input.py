@@ -36,12 +36,28 @@ y = X @ [1.0, 2.0, 3.0] + rng.standard_t(2, 40)
         ({"max_iter": 10.0}, "max_iter must be an integer >= 1; got 10.0 of type float"),
         ({"fit_intercept": "yes"}, "fit_intercept must be True or False; got 'yes'"),
         ({"warm_start": 1}, "warm_start must be True or False; got 1"),
+        ({"loss": "huber", "scale": 0.0}, "scale must be a positive finite number or one of 'mad', .*; got 0.0"),
+        ({"loss": "huber", "scale": -2}, "scale must be a positive finite number or one of .*; got -2"),
+        ({"loss": "huber", "scale": np.nan}, "scale must be a positive finite number or one of .*; got nan"),
+        (
+            {"loss": "huber", "scale": "MAD"},
+            "scale must be .* or one of 'mad', 'concomitant', 'proposal2'; got 'MAD'",
+        ),
+        ({"loss": "huber", "scale": None}, "scale must be .*; got None of type NoneType"),
+        ({"loss": "mae", "scale": "mad"}, "scale must be 1.0 with loss='mae', .*; got 'mad'"),
+        ({"loss": "squared_error", "scale": 2.0}, "scale must be 1.0 with loss='mse', .*; got 2.0"),
+        ({"loss": "huber", "scale": "concomitant", "delta": 1.0}, "delta must be greater than 1 with .*; got 1.0"),
         ({"verbose": -1}, "verbose must be an integer >= 0; got -1"),
     ],
 )
 def test_parameters(parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):
         LinearRegressor(**parameters).fit(X, y)
+
+
+def test_a_scale_that_counts_rows_needs_more_rows_than_coefficients():
+    with pytest.raises(ValueError, match="scale='proposal2' needs more rows than coefficients"):
+        LinearRegressor("huber", scale="proposal2").fit(X, y, np.full(40, 0.05))
 
 
 @pytest.mark.parametrize(

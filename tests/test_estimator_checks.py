@@ -12,7 +12,7 @@ ESTIMATORS = [
     for loss, fit_intercept, alpha, solver in itertools.product(
         ["mse", "mae", "huber"], [True, False], [0.0, 0.1], ["auto", "scipy"]
     )
-]
+] + [LinearRegressor("huber", scale=scale) for scale in (0.5, "mad", "concomitant", "proposal2")]
 
 
 @pytest.mark.filterwarnings("default")

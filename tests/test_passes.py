@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from robustreg import LinearRegressor
 from robustreg.blocks import BLOCK, Blocks
+from robustreg.settling import settle, verify
 from robustreg.stream import make_stream
 from robustreg.threads import _BLAS, in_parallel, one_blas_thread
 
@@ -105,7 +106,7 @@ def test_the_sums_of_a_pass(weighted, order, shift):
     assert square == pytest.approx(ones @ r**2)
     np.testing.assert_allclose(adjoint, Z.T @ (ones * r), rtol=1e-9, atol=1e-7)
     for knot in (0.0, 30.0):
-        settled = stream.settle(phi, knot, 5.0, None, np.zeros(0, dtype=int), len(y))
+        settled = settle(stream, phi, knot, 5.0, None, np.zeros(0, dtype=int), len(y))
         kept = np.abs(np.abs(r) - knot) < 5.0
         np.testing.assert_array_equal(settled.index, np.flatnonzero(kept))
         np.testing.assert_allclose(settled.Z, Z[kept], rtol=1e-12, atol=1e-12)
@@ -116,7 +117,7 @@ def test_the_sums_of_a_pass(weighted, order, shift):
             inner = ones * (np.abs(r) <= knot - 5.0)
             np.testing.assert_allclose(settled.G, (Z.T * inner) @ Z, rtol=1e-10, atol=1e-8)
         moved = phi + 0.5
-        seen = stream.verify(moved, knot, settled.zone, np.inf)
+        seen = verify(stream, moved, knot, settled.zone, np.inf)
         r_moved = y - stream.y_shift - Z @ moved
         loss = np.where(np.abs(r_moved) <= knot, r_moved**2 / 2, knot * np.abs(r_moved) - knot**2 / 2)
         assert seen.cost == pytest.approx(ones @ (loss if knot else np.abs(r_moved)))

@@ -27,8 +27,9 @@ from ..columns import DenseColumns
 from ..losses import Absolute, Huber
 from ..problem import Problem, Quadratic
 from ..rows import dense_rows
+from ..settling import INNER, KEPT, Settled, settle, verify
 from ..solution import Options, Pair, Streamed, Work
-from ..stream import INNER, KEPT, Settled, Stream
+from ..stream import Stream
 from . import huber, mae
 from .canonical import Choice, canonical
 from .pilot import Pilot, least_squares, pilot
@@ -74,7 +75,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             if choice is None:
                 return None
             phi = unit * choice.phi
-            seen = stream.verify(phi, knot, settled.zone, DISTANT * start.typical + knot)
+            seen = verify(stream, phi, knot, settled.zone, DISTANT * start.typical + knot)
             work.n_passes += 1
             options.report(f"pass {work.n_passes}: {len(settled.index)} rows kept, {len(seen.wrong)} settled wrongly")
             if not len(seen.wrong):
@@ -113,7 +114,7 @@ def _all_open(stream: Stream, start: Pilot) -> Settled:
 
 def _settled(stream: Stream, start: Pilot, knot, work) -> Settled | None:
     most = stream.n_rows // 2
-    settled = stream.settle(start.phi, knot, start.band, start.reach, start.rare, most)
+    settled = settle(stream, start.phi, knot, start.band, start.reach, start.rare, most)
     work.n_passes += 1
     work.n_kept = len(settled.index)
     some = 0 < work.n_kept <= most and len(settled.Z) == work.n_kept
