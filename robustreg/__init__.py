@@ -3,5 +3,6 @@
 from ._version import __version__
 from .certificate import Certificate, certify
 from .linear_regressor import LinearRegressor
+from .path import DeltaPath, delta_path
 
-__all__ = ["Certificate", "LinearRegressor", "__version__", "certify"]
+__all__ = ["Certificate", "DeltaPath", "LinearRegressor", "__version__", "certify", "delta_path"]

@@ -27,7 +27,7 @@ FAR = 1e4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Target:
+class Target:
     """One column of Y: its problem in the units of ``rows``, and how it was solved.
 
     The objective times ``unit``, plus ``cut``, is the objective in the units of the data. ``y`` (n,) is
@@ -53,8 +53,8 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
     ``rows`` are those of X and w, without a target; ``start`` as in ``fitting.fit``.
     """
     starts = [None] * Y.shape[1] if start is None else zip(*start, strict=True)
-    targets = [_solved(rows, y, spec, guess) for y, guess in zip(Y.T, starts, strict=True)]
-    raw = [_raw(target) for target in targets]
+    targets = [solved(rows, y, spec, guess) for y, guess in zip(Y.T, starts, strict=True)]
+    raw = [raw_of(target) for target in targets]
     solutions = [target.solution for target in targets]
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
         objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
@@ -88,7 +88,7 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
     )
 
 
-def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
+def solved(rows: Rows, y, spec: Specification, start) -> Target:
     """The target y (n,), solved.
 
     Beyond the knots a loss is linear: an outlier pulls, and how far it is does not matter. So those very
@@ -115,7 +115,7 @@ def _solved(rows: Rows, y, spec: Specification, start) -> _Target:
     return _in_the_middle(target, y, near)
 
 
-def _in_the_middle(target: _Target, y, near) -> _Target:
+def _in_the_middle(target: Target, y, near) -> Target:
     """The intercept in the middle of its interval, given where the targets moved to ``near`` really are."""
     solution, knot = target.solution, target.loss.knot
     with np.errstate(over="ignore"):
@@ -129,11 +129,11 @@ def _nearer(y, least):
     """y with those very far from the others moved to a limit of at least ``least``."""
     middle = np.median(y[:: 1 + len(y) // SAMPLE])
     with np.errstate(over="ignore"):
-        limit = max(FAR * _typical(y), least) or np.inf
+        limit = max(FAR * typical(y), least) or np.inf
         return np.clip(y, middle - limit, middle + limit)
 
 
-def _typical(y) -> float:
+def typical(y) -> float:
     """How far y is from its middle, where it is not there: a median, of some rows."""
     some = y[:: 1 + len(y) // SAMPLE]
     with np.errstate(over="ignore"):
@@ -141,11 +141,11 @@ def _typical(y) -> float:
     return float(np.median(size[size > 0.0])) if size.any() else 0.0
 
 
-def _attempt(rows: Rows, y, spec: Specification, start) -> _Target:
+def _attempt(rows: Rows, y, spec: Specification, start) -> Target:
     rows = rows.with_target(y)
     loss, alpha, unit = _in_units_of(rows, spec)
     options = Options(spec.max_iter, spec.verbose, None if start is None else rows.from_raw(*start))
-    return _Target(y, rows, loss, alpha, unit, 0.0, solve(rows, loss, alpha, spec.solver, spec.tol, options))
+    return Target(y, rows, loss, alpha, unit, 0.0, solve(rows, loss, alpha, spec.solver, spec.tol, options))
 
 
 def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
@@ -160,7 +160,7 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
             loss, alpha, unit = Squared(), spec.alpha, np.square(scale)
         elif spec.loss == "mae":
             loss, alpha, unit = Absolute(), spec.alpha * scale, scale
-        elif spec.knot <= BELOW_ROUNDING * _typical(rows.y) * scale:  # delta * abs(r), as far as float64 can tell
+        elif spec.knot <= BELOW_ROUNDING * typical(rows.y) * scale:  # delta * abs(r), as far as float64 can tell
             loss, alpha, unit = Absolute(), spec.alpha * scale / spec.knot, scale * spec.knot
         else:
             loss, alpha, unit = Huber(float(min(knot, BEYOND_ALL))), spec.alpha, np.square(scale)
@@ -169,14 +169,14 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
         return loss, alpha, unit
 
 
-def _raw(target: _Target):
+def raw_of(target: Target):
     """(b, b0) of a solution in the units of the data."""
     problem, solution = target.problem, target.solution
     noise = rounding_of_dual(problem, solution.phi, solution.r, solution.u)
     return target.rows.raw(solution.phi, solution.u, noise, target.alpha)
 
 
-def _refined(A: ExactMatrix, target: _Target, raw):
+def _refined(A: ExactMatrix, target: Target, raw):
     """(b, b0) to the last digits that the data determine, or as they are if the penalty decides them."""
     if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
         return raw
@@ -188,7 +188,7 @@ def _judged(X, y, w, b, b0, spec: Specification):
                  search=False)  # fmt: skip
 
 
-def _scale(target: _Target, w, rule):
+def _scale(target: Target, w, rule):
     """(scale of the residuals, what rounding makes of it), in the units of the data."""
     unit, solution = target.rows.y_scale, target.solution
     noise = rounding(target.problem, solution.phi)

@@ -35,6 +35,24 @@ def number(name: str, value, *, positive: bool) -> float:
     return float(value)
 
 
+def vector(name: str, value, *, positive: bool) -> np.ndarray:
+    """Finite real numbers, positive or at least not negative: float64 (k,), k > 0; a number counts as one of them."""
+    kind = f"finite numbers {'> 0' if positive else '>= 0'}"
+    try:
+        numbers_ = np.atleast_1d(np.asarray(value))
+        if numbers_.dtype.kind not in "fiu":
+            raise TypeError
+        numbers_ = numbers_.astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must hold {kind}; got {value!r}.") from None
+    if numbers_.ndim != 1 or not len(numbers_):
+        raise ValueError(f"{name} must have one dimension and an entry; got shape {numbers_.shape}.")
+    wrong = ~np.isfinite(numbers_) | (numbers_ < 0.0) | (positive & (numbers_ == 0.0))
+    if wrong.any():
+        raise ValueError(f"{name} must hold {kind}; got {numbers_[wrong][0]} among its entries.")
+    return numbers_
+
+
 def scale(value, loss: str, delta: float) -> float | str:
     """A positive number, or one of SCALES; other than 1.0 for Huber's loss only."""
     listed = ", ".join(repr(item) for item in SCALES)

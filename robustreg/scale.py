@@ -54,13 +54,18 @@ class Rule:
         size = np.abs(r)
         if self.kind == "mad":
             return weighted_median(size, w) / NORMAL_QUARTILE
-        W = len(r) if w is None else w.sum()
+        weight = len(r) if w is None else w.sum()
         if self.joint:
-            return m_scale(size, w, self.delta, W)
+            return m_scale(size, w, self.delta, weight)
+        if weight <= m and np.any(size > 0.0):
+            raise ValueError(
+                "scale='proposal2' needs more rows than coefficients, counted by sample_weight; "
+                f"got {weight:g} for {m}."
+            )
         k = PROPOSAL2
         normal = 2.0 * ndtr(k) - 1.0
         g = normal + k * k * (1.0 - normal) - 2.0 * k * np.exp(-0.5 * k * k) / np.sqrt(2.0 * np.pi)
-        return m_scale(size, w, k, (W - m) * g)
+        return m_scale(size, w, k, (weight - m) * g)
 
     def alpha(self, alpha, s) -> float:
         """The penalty of the Huber fit with the scale s."""
@@ -88,13 +93,6 @@ def m_scale(size, w, k, total) -> float:
     The sum is concave in t = 1 / s^2 and piecewise linear: Newton's method from t = 0 rises to the root in a few
     steps, and rows found beyond k s stay there.
     """
-    if total <= 0.0:
-        if np.any(size > 0.0):
-            raise ValueError(
-                "scale='proposal2' needs more rows than coefficients, counted by sample_weight; got "
-                f"{total!r} degrees of freedom or fewer."
-            )
-        return 0.0
     unit = float(size.max(initial=0.0))
     if not unit > 0.0:
         return 0.0
@@ -121,9 +119,9 @@ def fixed_point(fit: Callable, s: float):
     low, high, last = 0.0, np.inf, None
     for _ in range(MOST):
         fitted = fit(s)
-        S = fitted.scale[0]
-        error, noise = S - s, fitted.scale_noise[0]
-        if low == 0.0 and noise >= S:
+        found = fitted.scale[0]  # S(r)
+        error, noise = found - s, fitted.scale_noise[0]
+        if low == 0.0 and found <= noise:
             return 0.0, None
         if abs(error) <= max(EQUAL * s, 0.25 * noise):
             return s, fitted
@@ -132,11 +130,11 @@ def fixed_point(fit: Callable, s: float):
             break
         slope = np.nan if last is None else (error - last[1]) / (s - last[0])
         last = s, error
-        s = _between(s - error / slope if slope < 0.0 else S, s, S, low, high)
+        s = _between(s - error / slope if slope < 0.0 else found, s, found, low, high)
     return s, None
 
 
-def _between(guess, s, S, low, high):
+def _between(guess, s, found, low, high):
     """The guess for the next s, or another one inside the bracket."""
     if low == 0.0:
         guess = max(guess, SHRINK * s)
@@ -144,4 +142,4 @@ def _between(guess, s, S, low, high):
         guess = min(guess, s / SHRINK)
     if low < guess < high:
         return guess
-    return S if low < S < high else 0.5 * (low + high)
+    return found if low < found < high else 0.5 * (low + high)

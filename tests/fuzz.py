@@ -143,7 +143,7 @@ def check(X, y, w, parameters, storage="C"):
         try:
             model = LinearRegressor(**parameters).fit(data, y, sample_weight=w)
         except ValueError as error:
-            known = any(words in str(error) for words in ("overflow", "too large", "degrees of freedom"))
+            known = any(words in str(error) for words in ("overflow", "too large", "more rows than coefficients"))
             return ("", "refused") if known else (repr(error), "crash")
     no_scale = [warning for warning in caught if "scale is 0" in str(warning.message)]
     caught = [warning for warning in caught if warning not in no_scale]

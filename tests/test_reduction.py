@@ -201,14 +201,14 @@ def test_too_many_kept_rows_are_not_copied(monkeypatch, streamed):
     X, y = tall(n=40_000, p=8)
     pilot = reduction.pilot
     monkeypatch.setattr(reduction, "pilot", lambda *a: replace(pilot(*a), s=1e3))
-    settle, sizes = type(make_stream(X, y, None, True)).settle, []
+    settle, sizes = reduction.settle, []
 
     def watched(*arguments):
         settled = settle(*arguments)
         sizes.append((len(settled.index), len(settled.Z)))
         return settled
 
-    monkeypatch.setattr(type(make_stream(X, y, None, True)), "settle", watched)
+    monkeypatch.setattr(reduction, "settle", watched)
     assert LinearRegressor("mae").fit(X, y).converged_
     assert streamed == [None]
     assert sizes[0][0] == 40_000

@@ -170,3 +170,21 @@ def test_fill_values_beside_a_minimiser_that_is_not_unique(seed):
 def test_a_step_of_refinement_spares_penalised_coefficients(seed):
     # Tiny ones, on columns in large units, that the penalty decides: a step among larger ones took their digits.
     assert run(seed)[1:3] == ("", "right")
+
+
+def test_a_row_from_one_side_to_the_other():
+    # A full step that took a row across the knots, outside before and after, was held for one within its zone.
+    X, y = np.array([[0.0, -1.0, -1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]]), np.array([-2.0, 0.0, -2.0])
+    for delta in np.linspace(0.01, 0.13, 200):
+        model = LinearRegressor("huber", delta=delta, alpha=0.1).fit(X, y)
+        np.testing.assert_allclose(model.coef_, delta * np.array([4.47916667, -2.29166667, 4.375]), rtol=1e-8)
+
+
+def test_a_minimiser_that_is_not_unique_takes_few_iterations():
+    # Its Hessian is shifted, and made much of a gradient that was only rounding: max_iter was reached.
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n, p = rng.integers(4, 14), rng.integers(1, 4)
+        X, y = rng.integers(-1, 2, (n, p)).astype(float), rng.integers(-2, 3, n).astype(float)
+        for delta in np.geomspace(0.01, 1.0, 10):
+            assert LinearRegressor("huber", delta=delta).fit(X, y).n_iter_ <= 40

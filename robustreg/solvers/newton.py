@@ -23,25 +23,29 @@ from dataclasses import replace
 import numpy as np
 
 from .. import linalg
-from ..duality import rounding
+from ..duality import is_stationary, rounding
 from ..losses import Huber
 from ..problem import Problem
 from ..solution import Options, Pair, Work
 
 EPS = np.finfo(np.float64).eps
 NEARLY = 0.1  # of the derivative may be left at the end of a full step
+IDLE = 5  # steps without a smaller decrement, where it is nearly rounding
 NEARLY_ROUNDING = 1e-24  # a mean square of a step, for y of size 1
 
 
-def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, enough: float | None = None) -> Pair:
-    """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps.
+def newton(
+    problem: Problem, phi, r, options: Options, work: Work, most: int, enough: float | None = None, hessian=None
+) -> Pair:
+    """Minimise from phi (m,) with residuals r (n,) in at most ``most`` steps, the first with the ``hessian``, if any.
 
     With ``enough`` the end is the first full step that changes no zone or whose decrement is below it: exact, or
     near, but not refined to the last digits.
     """
     rows, loss = problem.rows, problem.loss
-    zone, hessian, clean = loss.curved(r), Hessian(problem), True  # clean: r is that of phi to the last digit
-    same, last = False, np.inf
+    zone, hessian = loss.curved(r), hessian or Hessian(problem)
+    clean = True  # r is that of phi to the last digit
+    same, last, before, idle = False, np.inf, np.inf, 0
     for _ in range(most):
         work.n_iter += 1
         # 1. The Newton step.
@@ -56,17 +60,23 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, en
             )
         # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
         #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
+        #    A shifted H makes much of a gradient that is only rounding, and rows at the knot may go to and fro.
         v = rows.fitted(step)
-        if clean and (_is_rounding(problem, phi, zone, decrement) or (same and decrement >= last / 4.0)):
-            return Pair(phi, loss.slope(loss.slope(r) - zone * v))
+        idle, before = idle + 1 if decrement >= before else 0, decrement
+        stuck = idle > IDLE or (not hessian.sound and is_stationary(problem, phi, r, loss.slope(r)))
+        still = same and decrement >= last / 4.0
+        if clean and (stuck or still or _is_rounding(problem, phi, zone, decrement)):
+            return Pair(phi, loss.slope(loss.slope(r) - zone * v), sound=hessian.sound)
         # 3. Move to the minimum along the step, or near it.
-        t, r = line_search(problem, phi, r, step, v)
+        start = r
+        t, r = line_search(problem, phi, start, step, v)
         phi = phi + t * step
         moved = loss.curved(r)
         # 4. A full step within one zone was exact; what is left is refinement, while it helps.
         same = hessian.sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, moved)
+        same = same and not np.any(start * r < 0.0, where=~zone)  # from one side to the other
         if enough is not None and (same or decrement <= enough):
-            return Pair(phi, loss.slope(r))
+            return Pair(phi, loss.slope(r), sound=hessian.sound)
         clean = same or decrement <= NEARLY_ROUNDING * rows.w.sum()
         if clean:
             r = rows.residual(phi)
@@ -78,8 +88,8 @@ def newton(problem: Problem, phi, r, options: Options, work: Work, most: int, en
 class Hessian:
     """Z_Q'W_Q Z_Q + G for changing Q: its changes are added up as long as they are the smaller part."""
 
-    def __init__(self, problem):
-        self.problem, self.zone, self.gram, self.sound = problem, None, None, False
+    def __init__(self, problem, zone=None, gram=None):
+        self.problem, self.zone, self.gram, self.sound = problem, zone, gram, False
 
     def factor(self, zone, scale=1.0) -> linalg.Factor:
         """Factor for the rows Q = zone (n,) bool and the quadratic times ``scale``, shifted if it is singular."""

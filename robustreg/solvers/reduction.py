@@ -64,7 +64,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
         for _ in range(ROUNDS):
             if settled is None:
                 return None
-            problem, unit = _reduced_problem(stream, settled, start, knot, alpha)
+            problem, unit = reduced_problem(stream, settled, start, knot, alpha)
             if start.rows is not None:
                 from_far = huber.from_far if knot else mae.from_far
                 pair = from_far(problem, *_nearer(problem, options, start.phi, unit), options, work)
@@ -79,7 +79,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             work.n_passes += 1
             options.report(f"pass {work.n_passes}: {len(settled.index)} rows kept, {len(seen.wrong)} settled wrongly")
             if not len(seen.wrong):
-                return _proved(
+                return proved(
                     stream, settled, problem, unit, replace(pair, phi=phi), choice.unique, seen, alpha, work
                 )
             work.n_fixups += 1
@@ -140,7 +140,7 @@ def _opened(settled: Settled, index, Z, r, w, knot) -> Settled:
     )
 
 
-def _reduced_problem(stream: Stream, settled: Settled, start: Pilot, knot, alpha) -> tuple[Problem, float]:
+def reduced_problem(stream: Stream, settled: Settled, start: Pilot, knot, alpha) -> tuple[Problem, float]:
     """(problem, unit): that of the kept rows for eta, phi = start.phi + unit * eta, in residuals of size 1."""
     unit = 2.0 ** float(np.frexp(np.abs(settled.r).max(initial=0.0))[1])
     size = unit if knot else 1.0
@@ -171,7 +171,7 @@ def _chosen(stream: Stream, problem: Problem, pair: Pair, base) -> Choice | None
     return choice if choice.canonical else None
 
 
-def _proved(stream, settled, problem, unit, pair: Pair, unique, seen, alpha, work) -> Streamed | None:
+def proved(stream, settled, problem, unit, pair: Pair, unique, seen, alpha, work) -> Streamed | None:
     """One more step on the gradient of all rows, and the duality gap before it; None without a proof.
 
     ``pair`` is (phi, u), phi in units of y. From u, the slopes psi(r), a dual point with Z'Wu = W alpha B'B phi

@@ -1,0 +1,108 @@
+"""Huber's loss on a grid of knots, for all rows and for folds of them: what cross-validation and a path need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .fitting import fit
+from .settling import verify
+from .solution import Status
+from .solvers.knots import Knots, Solved
+from .solvers.reduction import DISTANT, proved
+from .specification import Specification
+from .stream import make_stream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Solutions at K points of the grid for S sets of rows.
+
+    ``coef`` (S, K, p), ``intercept`` and ``scale`` (S, K); of the first set ``objective``, ``gap``, ``n_outliers``
+    and whether it is ``exact`` (K,).
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    scale: np.ndarray
+    objective: np.ndarray
+    gap: np.ndarray
+    n_outliers: np.ndarray
+    exact: np.ndarray
+
+
+def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
+    """Solve at ``deltas`` (K,), ascending, for each of ``sets``: weights (n,) >= 0, or None for ones.
+
+    ``deltas`` are knots or, if the specification has a rule, multiples of the scale. With ``base`` (b, b0), near all
+    of the solutions, those of dense data come from a few passes over all rows; those that this does not find,
+    and all others, are fits of their own.
+    """
+    S, K, p = len(sets), len(deltas), X.shape[1]
+    grid = Grid(
+        coef=np.empty((S, K, p)), intercept=np.empty((S, K)), scale=np.ones((S, K)), objective=np.empty(K),
+        gap=np.empty(K), n_outliers=np.zeros(K, dtype=np.int64), exact=np.ones(K, dtype=bool),
+    )  # fmt: skip
+    done = np.zeros((S, K), dtype=bool)
+    if base is not None and spec.loss == "huber" and spec.rule is None and isinstance(X, np.ndarray):
+        _from_passes(grid, done, X, y, spec, deltas, sets, base)
+    for s, w in enumerate(sets):
+        if not done[s].all():
+            _one_by_one(grid, done[s], X, y, spec, deltas, s, w)
+    return grid
+
+
+def _from_passes(grid, done, X, y, spec, deltas, sets, base):
+    """Fill in what is found in a few passes over all rows."""
+    if sets[0] is not None and not sets[0].all():
+        return
+    stream = make_stream(X, y, sets[0], spec.fit_intercept)
+    if stream is None:
+        return
+    with np.errstate(all="ignore"):
+        knots = Knots(stream, stream.from_raw(*base), deltas)
+        if not knots.sound:
+            return
+        for k, found in knots.solve(np.full(len(deltas), spec.alpha), [None, *sets[1:]]):
+            for s, solved in enumerate(found):
+                phi = None if solved is None else solved.phi
+                if s == 0 and solved is not None:
+                    phi = _certified(grid, k, stream, knots, solved, spec)
+                if phi is not None and np.all(np.isfinite(phi)):
+                    grid.coef[s, k], grid.intercept[s, k] = stream.raw(phi)
+                    done[s, k] = True
+
+
+def _certified(grid, k, stream, knots: Knots, solved: Solved, spec):
+    """phi (m,) with its proof, from one more pass over all rows; None without one."""
+    knot = knots.knots[k]
+    zone = knots.zone(k, solved.settled)
+    seen = verify(stream, solved.phi, knot, zone, DISTANT * knots.start.typical + knot)
+    if len(seen.wrong):
+        return None
+    pair = replace(solved.pair, phi=solved.phi)
+    streamed = proved(stream, solved.settled, solved.problem, solved.unit, pair, True, seen, spec.alpha, solved.work)
+    if streamed is None or not streamed.gap <= spec.tol:
+        return None
+    grid.objective[k], grid.gap[k], grid.n_outliers[k] = streamed.objective, streamed.gap, seen.beyond.sum()
+    return streamed.phi
+
+
+def _one_by_one(grid, done, X, y, spec, deltas, s, w):
+    """Fill in the others for the set s, from the largest down, each from the last."""
+    present = slice(None) if w is None or w.all() else w > 0.0
+    X, y, w = X[present], y[present][:, None], w if w is None else w[present]
+    start = None
+    for k in range(len(deltas) - 1, -1, -1):
+        if not done[k]:
+            rule = None if spec.rule is None else replace(spec.rule, delta=deltas[k])
+            found = fit(X, y, w, replace(spec, knot=deltas[k], rule=rule), start)
+            grid.coef[s, k], grid.intercept[s, k] = found.coef[0], found.intercept[0]
+            if found.scale is not None:
+                grid.scale[s, k] = found.scale[0]
+            if s == 0:
+                grid.objective[k], grid.gap[k] = found.objective[0], found.gap[0]
+                grid.n_outliers[k] = 0 if found.outliers is None else found.outliers.sum()
+                grid.exact[k] = found.statuses <= {Status.EXACT, Status.NO_SCALE} and found.gap[0] <= spec.tol
+        start = grid.coef[s, k][None], grid.intercept[s, k][None]
