@@ -3,6 +3,7 @@
 from ._version import __version__
 from .certificate import Certificate, certify
 from .linear_regressor import LinearRegressor
+from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
 
-__all__ = ["Certificate", "DeltaPath", "LinearRegressor", "__version__", "certify", "delta_path"]
+__all__ = ["Certificate", "DeltaPath", "LinearRegressor", "LinearRegressorCV", "__version__", "certify", "delta_path"]

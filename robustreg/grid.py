@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .direct import typical
 from .fitting import fit
+from .scale import NORMAL_QUARTILE, weighted_median
 from .settling import verify
 from .solution import Status
 from .solvers.knots import Knots, Solved
@@ -14,13 +16,16 @@ from .solvers.reduction import DISTANT, proved
 from .specification import Specification
 from .stream import make_stream
 
+LEAST, LEAST_JOINT, MOST = 0.05, 1.05, 10.0  # candidates, in scales of the residuals; the joint scale needs delta > 1
+ROUNDING = 1e-13  # of a residual, relative to y
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """Solutions at K points of the grid for S sets of rows.
 
-    ``coef`` (S, K, p), ``intercept`` and ``scale`` (S, K); of the first set ``objective``, ``gap``, ``n_outliers``
-    and whether it is ``exact`` (K,).
+    ``coef`` (S, K, p), ``intercept``, ``scale`` and whether it is ``exact`` (S, K); of the first set ``objective``,
+    ``gap`` and ``n_outliers`` (K,).
     """
 
     coef: np.ndarray
@@ -42,7 +47,7 @@ def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
     S, K, p = len(sets), len(deltas), X.shape[1]
     grid = Grid(
         coef=np.empty((S, K, p)), intercept=np.empty((S, K)), scale=np.ones((S, K)), objective=np.empty(K),
-        gap=np.empty(K), n_outliers=np.zeros(K, dtype=np.int64), exact=np.ones(K, dtype=bool),
+        gap=np.empty(K), n_outliers=np.zeros(K, dtype=np.int64), exact=np.ones((S, K), dtype=bool),
     )  # fmt: skip
     done = np.zeros((S, K), dtype=bool)
     if base is not None and spec.loss == "huber" and spec.rule is None and isinstance(X, np.ndarray):
@@ -101,8 +106,30 @@ def _one_by_one(grid, done, X, y, spec, deltas, s, w):
             grid.coef[s, k], grid.intercept[s, k] = found.coef[0], found.intercept[0]
             if found.scale is not None:
                 grid.scale[s, k] = found.scale[0]
+            grid.exact[s, k] = found.statuses <= {Status.EXACT, Status.NO_SCALE} and found.gap[0] <= spec.tol
             if s == 0:
                 grid.objective[k], grid.gap[k] = found.objective[0], found.gap[0]
                 grid.n_outliers[k] = 0 if found.outliers is None else found.outliers.sum()
-                grid.exact[k] = found.statuses <= {Status.EXACT, Status.NO_SCALE} and found.gap[0] <= spec.tol
         start = grid.coef[s, k][None], grid.intercept[s, k][None]
+
+
+def candidates(X, y, w, spec: Specification, count):
+    """(``count`` deltas, ascending, from nearly the absolute loss to least squares; (b, b0) near all of their fits).
+
+    They are apart by a constant factor, from LEAST times the scale of the residuals under the absolute loss to MOST
+    times; the last one is where no residual of least squares is outside, wherever that is. Multiples of the scale
+    where there is a rule for it.
+    """
+    flat = replace(spec, loss="mae", alpha=0.0, rule=None)
+    absolute = fit(X, y[:, None], w, flat)
+    squared = fit(X, y[:, None], w, replace(flat, loss="mse"), (absolute.coef, absolute.intercept))
+    base = absolute.coef[0], absolute.intercept[0]
+    size = np.abs(y - X @ base[0] - base[1])
+    s = weighted_median(size, w) / NORMAL_QUARTILE
+    if s <= ROUNDING * np.abs(y).max():  # most rows are fitted exactly
+        s = size.mean() if size.mean() > ROUNDING * np.abs(y).max() else typical(y) or 1.0
+    least = LEAST_JOINT if spec.rule and spec.rule.joint else LEAST
+    top = max(np.abs(y - X @ squared.coef[0] - squared.intercept[0]).max() / s, 2.0 * least)
+    deltas = np.geomspace(least, min(top, MOST), count)
+    deltas[-1] = top
+    return deltas if spec.rule else deltas * s, base

@@ -1,0 +1,309 @@
+"""LinearRegressorCV: delta, and alpha, chosen by cross-validation."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import validate_data
+
+from . import parameters
+from .cross_validation import absolute_errors, chosen, present, results, training_sets
+from .grid import candidates, on_grid
+from .linear_regressor import DTYPES, LinearRegressor
+from .path import DeltaPath
+from .threads import one_blas_thread
+
+DELTAS = 20
+SCORING = "neg_mean_absolute_error"
+FITTED = ("coef_", "intercept_", "objective_", "dual_gap_", "converged_", "unique_", "rank_", "n_iter_",
+          "orthogonal_", "scale_", "outliers_")  # fmt: skip
+
+
+class LinearRegressorCV(RegressorMixin, BaseEstimator):
+    """Linear regression with delta, and alpha, chosen by cross-validation.
+
+    Every candidate is the exact minimiser that :class:`LinearRegressor` finds. Those that share their rows are
+    computed together: all folds and all deltas take a few passes over the data.
+
+    Parameters
+    ----------
+    loss : {"huber", "mse", "mae"}, default="huber"
+        As of :class:`LinearRegressor`. With ``"mse"`` and ``"mae"`` only alpha is chosen.
+    deltas : int or array-like of shape (n_deltas,), default=20
+        Candidates for delta, or how many: they are then chosen from the data, from nearly the absolute loss, 0.05
+        times the scale of the residuals, to least squares.
+    alphas : array-like of shape (n_alphas,), default=(0.0,)
+        Candidates for the strength of the L2 penalty.
+    scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
+        What delta is a multiple of, as of :class:`LinearRegressor`.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    cv : int, splitter or iterable, default=None
+        How to split into folds: a number of folds (None: 5), a splitter of scikit-learn, or pairs of index arrays
+        (train, test).
+    scoring : str or callable, default=None
+        A scorer, higher is better; None is the negative mean absolute error. See the notes.
+    one_standard_error : bool, default=False
+        Of all candidates whose mean score is within one standard error of the best take the one with the
+        largest alpha and then the largest delta: the most regularised, and the nearest to least squares.
+    n_jobs : int or None, default=None
+        Number of processes. Within one, fits use threads already.
+    max_iter, tol, verbose
+        As of :class:`LinearRegressor`.
+
+    Attributes
+    ----------
+    delta_ : float
+        The delta chosen; only with ``loss="huber"``.
+    alpha_ : float
+        The alpha chosen.
+    best_score_ : float
+        Mean score of the candidate chosen.
+    cv_results_ : dict of str to array
+        For each candidate ``param_delta``, ``param_alpha``, ``params``, ``split0_test_score`` and so on,
+        ``mean_test_score``, ``std_test_score`` and ``rank_test_score``: a data frame, once given to pandas. alpha
+        is outermost, both ascend.
+    path_ : DeltaPath
+        All candidates for delta fitted to all rows, for the alpha chosen; only with ``loss="huber"``.
+    coef_, intercept_, objective_, dual_gap_, converged_, unique_, rank_, n_iter_, orthogonal_, scale_, outliers_
+        As of :class:`LinearRegressor` with ``delta_`` and ``alpha_``, fitted to all rows.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where X had names that are all strings.
+
+    See Also
+    --------
+    LinearRegressor : The same with given delta and alpha.
+    delta_path : All solutions, without a choice.
+    sklearn.model_selection.GridSearchCV : Chooses any parameter, one fit at a time.
+
+    Notes
+    -----
+    R2 and the squared error are decided by a few outliers in a validation fold, and so choose a fit that follows
+    outliers; the mean absolute error does not. Sample weights are used both for fitting and for scoring.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import LinearRegressorCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 3))
+    >>> y = X @ [1.0, 2.0, 3.0] + rng.standard_normal(200)
+    >>> y[:20] += 50.0  # gross errors
+    >>> model = LinearRegressorCV().fit(X, y)
+    >>> print(f"delta = {model.delta_:.2f}, coef =", model.coef_.round(2))
+    delta = 0.61, coef = [0.95 2.05 3.08]
+    """
+
+    def __init__(
+        self,
+        loss: str = "huber",
+        *,
+        deltas: Any = DELTAS,
+        alphas: Any = (0.0,),
+        scale: float | str = 1.0,
+        fit_intercept: bool = True,
+        cv: Any = None,
+        scoring: Any = None,
+        one_standard_error: bool = False,
+        n_jobs: int | None = None,
+        max_iter: int = 1000,
+        tol: float = 1e-9,
+        verbose: int = 0,
+    ):
+        self.loss = loss
+        self.deltas = deltas
+        self.alphas = alphas
+        self.scale = scale
+        self.fit_intercept = fit_intercept
+        self.cv = cv
+        self.scoring = scoring
+        self.one_standard_error = one_standard_error
+        self.n_jobs = n_jobs
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LinearRegressorCV:
+        """Choose delta and alpha, and fit to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights >= 0, for fitting and scoring. A weight counts repeats.
+        **params : dict
+            What the splitter and the scorer ask for, such as ``groups``; only with scikit-learn's metadata routing
+            enabled.
+
+        Returns
+        -------
+        LinearRegressorCV
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then left as it was.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If a fit is not certified.
+        """
+        before = self.__dict__.copy()
+        try:
+            self._fit(X, y, sample_weight, params)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    predict = LinearRegressor.predict
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Who gets which metadata: the scorer those for ``score``, the splitter those for ``split``.
+
+        Returns
+        -------
+        MetadataRouter
+            As scikit-learn's user guide on metadata routing describes.
+        """
+        return (
+            MetadataRouter(owner=type(self).__name__)
+            .add_self_request(self)
+            .add(scorer=self._scorer(), method_mapping=MethodMapping().add(caller="fit", callee="score"))
+            .add(splitter=check_cv(self.cv), method_mapping=MethodMapping().add(caller="fit", callee="split"))
+        )
+
+    def _scorer(self):
+        scorer = get_scorer(SCORING if self.scoring is None else self.scoring)
+        if self.scoring is None and get_config()["enable_metadata_routing"]:
+            scorer.set_score_request(sample_weight=True)
+        return scorer
+
+    def _fit(self, X, y, sample_weight, params):
+        # 1. What was given.
+        model = LinearRegressor(
+            self.loss, scale=self.scale, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol,
+            verbose=self.verbose,
+        )  # fmt: skip
+        spec, deltas, alphas = self._checked(model)
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=DTYPES, y_numeric=True)
+        y = np.asarray(y, dtype=np.float64)
+        w = parameters.weights(sample_weight, len(y))
+        splitter, scorer = check_cv(self.cv), self._scorer()
+        split_params, score_params = self._routed(w, params)
+        splits = list(splitter.split(X, y, **split_params))
+        # 2. The candidates, fitted to all rows and to each training set.
+        scale = self.scale if spec.rule is None else 1.0
+        base = None
+        if spec.loss != "huber":
+            deltas = np.ones(1)
+        elif isinstance(deltas, int):
+            with one_blas_thread():
+                deltas, base = candidates(*present(X, y, w), spec, deltas)
+            deltas = deltas / scale
+        sets = [w, *training_sets(splits, w, len(y))]
+        n_groups = min(effective_n_jobs(self.n_jobs), len(splits))
+        groups = [range(1 + i, len(sets), n_groups) for i in range(n_groups)]
+        jobs = [(replace(spec, alpha=float(alpha)), group) for alpha in alphas for group in groups]
+        grids = Parallel(n_jobs=self.n_jobs)(
+            delayed(_solved)(X, y, spec, deltas * scale, [w, *(sets[s] for s in group)], base) for spec, group in jobs
+        )
+        # 3. Their scores, and the choice.
+        scores = np.empty((len(splits), len(alphas), len(deltas)))
+        for job, (grid, (_, group)) in enumerate(zip(grids, jobs, strict=True)):
+            for place, s in enumerate(group, start=1):
+                scores[s - 1, job // n_groups] = self._scores(
+                    model, scorer, score_params, X, y, w, splits[s - 1][1], grid.coef[place], grid.intercept[place]
+                )
+        self.cv_results_ = results(scores, alphas, deltas if spec.loss == "huber" else None)
+        a, k = chosen(scores, self.one_standard_error)
+        self.alpha_, self.best_score_ = float(alphas[a]), float(scores[:, a, k].mean())
+        self.__dict__.pop("delta_", None)
+        self.__dict__.pop("path_", None)
+        if spec.loss == "huber":
+            self.delta_, full = float(deltas[k]), grids[a * n_groups]
+            self.path_ = DeltaPath(
+                deltas, full.coef[0], full.intercept[0], full.n_outliers, full.objective, full.gap,
+                full.scale[0] * scale, False,
+            )  # fmt: skip
+        # 4. The fit to all rows.
+        model.set_params(alpha=self.alpha_, delta=getattr(self, "delta_", model.delta)).fit(X, y, sample_weight)
+        for name in ("scale_", "outliers_"):
+            self.__dict__.pop(name, None)
+        self.__dict__.update({name: value for name, value in vars(model).items() if name in FITTED})
+        if not all(grid.exact.all() for grid in grids):
+            warnings.warn(
+                "Some fits of the cross-validation are not certified: their scores may belong to other coefficients.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _checked(self, model: LinearRegressor):
+        """(specification, deltas (k,) or how many, alphas (k,)), or an error that names the wrong one."""
+        spec = model._specification()
+        parameters.flag("one_standard_error", self.one_standard_error)
+        alphas = np.unique(parameters.vector("alphas", self.alphas, positive=False))
+        if isinstance(self.deltas, numbers.Integral):
+            deltas = parameters.count("deltas", self.deltas, least=1)
+        else:
+            deltas = np.unique(parameters.vector("deltas", self.deltas, positive=True))
+            parameters.scale(self.scale, spec.loss, float(deltas[0]))
+        if spec.loss != "huber" and not (isinstance(deltas, int) and deltas == DELTAS):
+            raise ValueError(f"deltas must be left at {DELTAS} with loss={self.loss!r}; got {self.deltas!r}.")
+        return spec, deltas, alphas
+
+    def _routed(self, w, params):
+        """(parameters of the splitter, parameters of the scorer)."""
+        if get_config()["enable_metadata_routing"]:
+            given = params if w is None else params | {"sample_weight": w}
+            routed = process_routing(self, "fit", **given)
+            return routed.splitter.split, routed.scorer.score
+        if params:
+            names = ", ".join(sorted(params))
+            raise ValueError(
+                f"fit takes {names} only with metadata routing: sklearn.set_config(enable_metadata_routing=True). "
+                "Or give cv as pairs of index arrays."
+            )
+        return {}, {} if w is None else {"sample_weight": w}
+
+    def _scores(self, model, scorer, params, X, y, w, test, coef, intercept):
+        """The scores of K candidates, coef (K, p), on the rows ``test``."""
+        X, y, coef = X[test], y[test], coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
+        params = {name: np.asarray(value)[test] if np.ndim(value) else value for name, value in params.items()}
+        if self.scoring is None or (isinstance(self.scoring, str) and self.scoring == SCORING and not params):
+            return -absolute_errors(X, y, params.get("sample_weight"), coef, intercept)
+        out = np.empty(len(coef))
+        for k in range(len(coef)):
+            model.coef_, model.intercept_, model.n_features_in_ = coef[k], intercept[k], X.shape[1]
+            out[k] = scorer(model, X, y, **params)
+        return out
+
+
+def _solved(X, y, spec, knots, sets, base):
+    with one_blas_thread():
+        return on_grid(X, y, spec, knots, sets, base)
