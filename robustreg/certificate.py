@@ -11,8 +11,10 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
 from .linear_regressor import LinearRegressor
+from .linear_regressor_cv import LinearRegressorCV
 from .proof import Certificate, judge
 
+OURS = (LinearRegressor, LinearRegressorCV)
 PENALTIES = ("alpha_", "lambda_", "alpha", "C")  # what fitted estimators call the strength of theirs
 
 
@@ -35,8 +37,8 @@ def certify(
     Parameters
     ----------
     estimator : estimator
-        A fitted ``LinearRegressor``, or another fitted linear model with ``coef_`` and ``intercept_``. If
-        it has ``fit_intercept=False``, so has the problem.
+        A fitted ``LinearRegressor`` or ``LinearRegressorCV``, or another fitted linear model with ``coef_`` and
+        ``intercept_``. If it has ``fit_intercept=False``, so has the problem.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data it was fitted to. Held several times in memory, as dense float64.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
@@ -78,7 +80,7 @@ def certify(
             f"estimator must be a regressor with coef_ and intercept_; got {type(estimator).__name__}. "
             "Of a pipeline or a search, certify the final linear model on the data it was fitted to."
         )
-    ours = isinstance(estimator, LinearRegressor)
+    ours = isinstance(estimator, OURS)
     loss = estimator.loss if loss is None and ours else loss
     if loss is None:
         raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
@@ -118,7 +120,8 @@ def _problem(estimator, loss, delta, strength, s, joint):
         return {"loss": loss, "delta": np.inf, "alpha": strength}
     if delta is not None:
         return {"loss": loss, "delta": parameters.number("delta", delta, positive=True), "alpha": strength}
-    delta = parameters.number("delta", estimator.delta, positive=True)
+    delta = estimator.delta_ if isinstance(estimator, LinearRegressorCV) else estimator.delta
+    delta = parameters.number("delta", delta, positive=True)
     if s > 0.0:
         return {"loss": loss, "delta": delta * s, "alpha": 0.5 * strength * s if joint else strength}
     return {"loss": "mae", "delta": np.inf, "alpha": 0.5 * strength / delta if joint else 0.0}
@@ -142,8 +145,9 @@ def _penalty(estimator, alpha, w):
     """alpha as given, or as this package would call the penalty of the estimator."""
     if alpha is not None:
         return parameters.number("alpha", alpha, positive=False)
-    if isinstance(estimator, LinearRegressor):
-        return parameters.number("alpha", estimator.alpha, positive=False)
+    if isinstance(estimator, OURS):
+        alpha = estimator.alpha_ if isinstance(estimator, LinearRegressorCV) else estimator.alpha
+        return parameters.number("alpha", alpha, positive=False)
     own = {name: getattr(estimator, name) for name in PENALTIES if np.any(getattr(estimator, name, 0.0))}
     if isinstance(estimator, (Ridge, RidgeCV)):
         return np.asarray(own.get("alpha_", own.get("alpha", 0.0))) / w.sum()

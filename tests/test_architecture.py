@@ -12,8 +12,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # but for the solvers' order below.
 FLOORS = [
     ["__init__"],
+    ["certificate"],
     ["linear_regressor_cv"],
-    ["certificate", "path"],
+    ["path"],
     ["linear_regressor"],
     ["grid"],
     ["fitting", "parameters", "breakpoints", "cross_validation"],

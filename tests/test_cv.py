@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RepeatedKFo
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robustreg import LinearRegressor, LinearRegressorCV, delta_path
+from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path
 from robustreg.cross_validation import chosen
 
 MAE = "neg_mean_absolute_error"
@@ -75,6 +75,7 @@ def test_alphas(loss, n_jobs):
     ours = LinearRegressorCV(loss, alphas=grid["alpha"], **deltas, n_jobs=n_jobs).fit(X, y)
     search = GridSearchCV(LinearRegressor(loss), grid, scoring=MAE).fit(X, y)
     assert_same(ours, search)
+    assert certify(ours, X, y).gap <= 1e-9
     assert ours.alpha_ == search.best_params_["alpha"]
     assert hasattr(ours, "delta_") == hasattr(ours, "path_") == (loss == "huber")
 
@@ -171,6 +172,7 @@ def test_what_is_fitted():
     frame = pd.DataFrame(model.cv_results_)
     assert frame.shape == (20, 11)
     assert frame.loc[frame["rank_test_score"] == 1, "param_delta"].item() == model.delta_
+    assert certify(model, X, y).gap <= 1e-12
     path = delta_path(X, y, deltas=model.path_.deltas)
     np.testing.assert_allclose(model.path_.coefs, path.coefs, rtol=1e-9)
     np.testing.assert_array_equal(model.path_.n_outliers, path.n_outliers)
