@@ -33,7 +33,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robustreg import LinearRegressor, fitting
+from robustreg import LinearRegressor, LinearRegressorCV, delta_path, fitting
 from robustreg.solution import Work
 from robustreg.solvers import mse, reduction
 
@@ -144,6 +144,53 @@ def grid():
           f"20 epsilons: {1e3 * theirs:.0f} ms; ratio {np.median(taken[:, 0] / taken[:, 1]):.2f}")  # fmt: skip
 
 
+def cross_validation():
+    print(
+        "| shape | GridSearchCV, ms | LinearRegressorCV, ms | ratio | delta_path, breakpoints | ms |\n"
+        + "|---" * 6
+        + "|"
+    )
+    for n, p in [(442, 10), (10_000, 10), (100_000, 20), (100_000, 100)]:
+        X, y = data(n, p)
+        deltas = LinearRegressorCV().fit(X, y).path_.deltas
+        search = GridSearchCV(
+            LinearRegressor("huber"), {"delta": deltas}, cv=5, scoring="neg_mean_absolute_error", refit=True
+        )
+        taken = np.array([[seconds(search, X, y), seconds(LinearRegressorCV(cv=5), X, y)] for _ in range(7)])
+        same = LinearRegressorCV(cv=5).fit(X, y).delta_ == search.best_params_["delta"]
+        exact = "", ""
+        if n <= 10_000:
+            start = perf_counter()
+            exact = len(delta_path(X, y).deltas), f"{1e3 * (perf_counter() - start):.0f}"
+        theirs, ours = 1e3 * np.median(taken, axis=0)
+        ratio = np.median(taken[:, 1] / taken[:, 0])
+        print(f"| {n} x {p} | {theirs:.0f} | {ours:.0f} | {ratio:.2f}{'' if same else ' (another delta)'} "
+              f"| {exact[0]} | {exact[1]} |", flush=True)  # fmt: skip
+
+
+def scales():
+    """Ratios to LinearRegression of Huber's loss with a scale."""
+    print("| shape | scale | ratio | fits |\n|---|---|---|---|")
+    for n, p in SHAPES[:4]:
+        X, y = data(n, p)
+        count = [0]
+
+        def counted(*arguments, found=fitting._at_knot, count=count):
+            count[0] += 1
+            return found(*arguments)
+
+        for scale in (1.0, "mad", "proposal2", "concomitant"):
+            model, ratios = LinearRegressor("huber", delta=1.345, scale=scale).fit(X, y), []
+            for _ in range(7):
+                base = seconds(LinearRegression(), X, y)
+                pause(X)
+                ratios.append(seconds(model, X, y) / base)
+            at_knot, fitting._at_knot, count[0] = fitting._at_knot, counted, 0
+            model.fit(X, y)
+            fitting._at_knot = at_knot
+            print(f"| {n} x {p} | {scale} | {np.median(ratios):.2f} | {count[0]} |", flush=True)
+
+
 def growth():
     sizes = [100_000, 1_000_000, 10_000_000]
     print(f"| loss | {' | '.join(f'{n:,} x 5, ms' for n in sizes)} | exponent |\n|---|---|---|---|---|")
@@ -180,7 +227,7 @@ def main():
         ("--noise", [*NOISES, "all"], "t2"), ("--storage", [*STORAGES, "all"], "C"),
     ):  # fmt: skip
         parser.add_argument(name, choices=choices, default=default)
-    for name in ("--quick", "--memory", "--exact", "--growth", "--grid"):
+    for name in ("--quick", "--memory", "--exact", "--growth", "--grid", "--cv", "--scale"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("--repeats", type=int, default=0)
     parser.add_argument("--csv")
@@ -191,8 +238,9 @@ def main():
         return child(arguments.child, arguments.shape, arguments.design, arguments.noise, arguments.storage)
     print(f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, "
           f"Python {platform.python_version()}\n")  # fmt: skip
-    if arguments.growth or arguments.grid:
-        return growth() if arguments.growth else grid()
+    for name, table in (("growth", growth), ("grid", grid), ("cv", cross_validation), ("scale", scales)):
+        if getattr(arguments, name):
+            return table()
     every = lambda value, values: list(values) if value == "all" else [value]  # noqa: E731
     shapes = [f"{n}x{p}" for n, p in SHAPES[: 2 if arguments.quick else None]]
     works, records = spied_work(), []

@@ -22,7 +22,7 @@ from .threads import one_blas_thread
 
 MOST_ROWS = 10_000  # of an exact path, which has about one breakpoint per row
 TOL = 1e-9
-SAME = 1e-12  # deltas, relative to them
+SAME = 1e-9  # breakpoints, relative to them
 ROUNDING = 1e-13  # of a residual, relative to y
 CHUNK = 2**20  # residuals that are held at a time
 
@@ -31,7 +31,7 @@ CHUNK = 2**20  # residuals that are held at a time
 class DeltaPath:
     """Coefficients of Huber's loss for many values of delta, as :func:`delta_path` returns them.
 
-    Attributes
+    Parameters
     ----------
     deltas : ndarray of shape (n_deltas,)
         Ascending. If ``exact``, the breakpoints: from 0, the limit of small delta, to the largest absolute
@@ -67,7 +67,7 @@ class DeltaPath:
     exact: bool
 
     def __call__(self, delta: Any) -> tuple[np.ndarray, Any]:
-        """Coefficients and intercept for any delta: exact, as the path is a line between two breakpoints.
+        """Evaluate the path: coefficients and intercept for any delta.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ def delta_path(
     ...     print(f"{delta:5.1f}: {coef[0]:.2f} x {intercept:+.2f}")
       0.0: 0.50 x +0.30
       0.1: 0.55 x +0.25
-      1.0: 1.04 x -0.34
+      1.0: 1.00 x -0.63
     100.0: 4.89 x -8.45
     """
     alpha = parameters.number("alpha", alpha, positive=False)
