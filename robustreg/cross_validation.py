@@ -22,10 +22,20 @@ def training_sets(splits, w, n):
         yield weights
 
 
-def absolute_errors(X, y, w, coef, intercept):
-    """The mean absolute errors of coef (K, p), intercept (K,) on X (n, p), y (n,), weighted by w (n,) or None."""
-    errors = np.abs((X @ coef.T + intercept).T - y)
-    return errors.mean(axis=1) if w is None else errors @ (w / w.sum())
+def scores_of(model, scorer, params, X, y, test, coef, intercept):
+    """The scores (K,) of coef (K, p) and intercept (K,) on the rows ``test``, with what of ``params`` is theirs.
+
+    ``scorer(model, X, y, **params)`` scores the estimator ``model``; None is the negative mean absolute error.
+    """
+    X, y, coef = X[test], y[test], coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
+    params = {name: np.asarray(value)[test] if np.ndim(value) else value for name, value in params.items()}
+    if scorer is None:
+        return -np.average(np.abs((X @ coef.T + intercept).T - y), axis=1, weights=params.get("sample_weight"))
+    scores = np.empty(len(coef))
+    for k in range(len(coef)):
+        model.coef_, model.intercept_, model.n_features_in_ = coef[k], intercept[k], X.shape[1]
+        scores[k] = scorer(model, X, y, **params)
+    return scores
 
 
 def chosen(scores, one_standard_error) -> tuple[int, int]:

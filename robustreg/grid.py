@@ -40,17 +40,21 @@ class Grid:
 def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
     """Solve at ``deltas`` (K,), ascending, for each of ``sets``: weights (n,) >= 0, or None for ones.
 
-    ``deltas`` are knots or, if the specification has a rule, multiples of the scale. With ``base`` (b, b0), near all
-    of the solutions, those of dense data come from a few passes over all rows; those that this does not find,
-    and all others, are fits of their own.
+    ``deltas`` are knots or, if the specification has a rule, multiples of the scale. Rows without weight in the first
+    set have none in any. About ``base`` (b, b0), near all of the solutions (None: that for the middle knot), those of
+    dense data come from a few passes over all rows; those that this does not find, and all others, are fits
+    of their own.
     """
+    if sets[0] is not None and not sets[0].all():
+        kept = sets[0] > 0.0
+        X, y, sets = X[kept], y[kept], [w[kept] for w in sets]
     S, K, p = len(sets), len(deltas), X.shape[1]
     grid = Grid(
         coef=np.empty((S, K, p)), intercept=np.empty((S, K)), scale=np.ones((S, K)), objective=np.empty(K),
         gap=np.empty(K), n_outliers=np.zeros(K, dtype=np.int64), exact=np.ones((S, K), dtype=bool),
     )  # fmt: skip
     done = np.zeros((S, K), dtype=bool)
-    if base is not None and spec.loss == "huber" and spec.rule is None and isinstance(X, np.ndarray):
+    if spec.loss == "huber" and spec.rule is None and isinstance(X, np.ndarray):
         _from_passes(grid, done, X, y, spec, deltas, sets, base)
     for s, w in enumerate(sets):
         if not done[s].all():
@@ -60,8 +64,9 @@ def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
 
 def _from_passes(grid, done, X, y, spec, deltas, sets, base):
     """Fill in what is found in a few passes over all rows."""
-    if sets[0] is not None and not sets[0].all():
-        return
+    if base is None:
+        middle = fit(X, y[:, None], sets[0], replace(spec, knot=float(deltas[len(deltas) // 2])))
+        base = middle.coef[0], middle.intercept[0]
     stream = make_stream(X, y, sets[0], spec.fit_intercept)
     if stream is None:
         return

@@ -19,7 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from . import parameters
-from .cross_validation import absolute_errors, chosen, present, results, training_sets
+from .cross_validation import chosen, present, results, scores_of, training_sets
 from .grid import candidates, on_grid
 from .linear_regressor import DTYPES, LinearRegressor
 from .path import DeltaPath
@@ -218,7 +218,7 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=DTYPES, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
         w = parameters.weights(sample_weight, len(y))
-        splitter, scorer = check_cv(self.cv), self._scorer()
+        splitter, scorer = check_cv(self.cv), None if self.scoring in (None, SCORING) else self._scorer()
         split_params, score_params = self._routed(w, params)
         splits = list(splitter.split(X, y, **split_params))
         # 2. The candidates, fitted to all rows and to each training set.
@@ -235,14 +235,16 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
         groups = [range(1 + i, len(sets), n_groups) for i in range(n_groups)]
         jobs = [(replace(spec, alpha=float(alpha)), group) for alpha in alphas for group in groups]
         grids = Parallel(n_jobs=self.n_jobs)(
-            delayed(_solved)(X, y, spec, deltas * scale, [w, *(sets[s] for s in group)], base) for spec, group in jobs
+            delayed(_solved)(X, y, spec, deltas * scale, [w, *(sets[s] for s in group)], None if spec.alpha else base)
+            for spec, group in jobs
         )
         # 3. Their scores, and the choice.
         scores = np.empty((len(splits), len(alphas), len(deltas)))
         for job, (grid, (_, group)) in enumerate(zip(grids, jobs, strict=True)):
             for place, s in enumerate(group, start=1):
-                scores[s - 1, job // n_groups] = self._scores(
-                    model, scorer, score_params, X, y, w, splits[s - 1][1], grid.coef[place], grid.intercept[place]
+                rows = X, y, splits[s - 1][1]
+                scores[s - 1, job // n_groups] = scores_of(
+                    model, scorer, score_params, *rows, grid.coef[place], grid.intercept[place]
                 )
         self.cv_results_ = results(scores, alphas, deltas if spec.loss == "huber" else None)
         a, k = chosen(scores, self.one_standard_error)
@@ -294,18 +296,6 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
                 "Or give cv as pairs of index arrays."
             )
         return {}, {} if w is None else {"sample_weight": w}
-
-    def _scores(self, model, scorer, params, X, y, w, test, coef, intercept):
-        """The scores of K candidates, coef (K, p), on the rows ``test``."""
-        X, y, coef = X[test], y[test], coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
-        params = {name: np.asarray(value)[test] if np.ndim(value) else value for name, value in params.items()}
-        if self.scoring is None or (isinstance(self.scoring, str) and self.scoring == SCORING and not params):
-            return -absolute_errors(X, y, params.get("sample_weight"), coef, intercept)
-        out = np.empty(len(coef))
-        for k in range(len(coef)):
-            model.coef_, model.intercept_, model.n_features_in_ = coef[k], intercept[k], X.shape[1]
-            out[k] = scorer(model, X, y, **params)
-        return out
 
 
 def _solved(X, y, spec, knots, sets, base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .breakpoints import NARROW, TooManyPiecesError, pieces
-from .fitting import fit
 from .grid import on_grid
 from .linear_regressor import DTYPES
 from .rows import make_rows
@@ -195,8 +194,7 @@ def delta_path(
 
 def _on(X, y, w, spec: Specification, deltas):
     """(path on the grid, whether all of it is certified)."""
-    middle = fit(X, y[:, None], w, replace(spec, knot=float(deltas[len(deltas) // 2])))
-    found = on_grid(X, y, spec, deltas, [w], (middle.coef[0], middle.intercept[0]))
+    found = on_grid(X, y, spec, deltas, [w])
     path = DeltaPath(
         deltas, found.coef[0], found.intercept[0], found.n_outliers, found.objective, found.gap, found.scale[0], False
     )

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RepeatedKFo
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path
+from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path, grid
 from robustreg.cross_validation import chosen
 
 MAE = "neg_mean_absolute_error"
@@ -70,10 +70,10 @@ def test_scales_and_scorers(scale, scoring):
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_alphas(loss, n_jobs):
     X, y, _ = problem(4, n=60, p=12)
-    grid = {"alpha": [0.0, 0.01, 0.1, 1.0]} | ({"delta": [0.5, 1.0, 3.0]} if loss == "huber" else {})
-    deltas = {"deltas": grid["delta"]} if loss == "huber" else {}
-    ours = LinearRegressorCV(loss, alphas=grid["alpha"], **deltas, n_jobs=n_jobs).fit(X, y)
-    search = GridSearchCV(LinearRegressor(loss), grid, scoring=MAE).fit(X, y)
+    candidates = {"alpha": [0.0, 0.01, 0.1, 1.0]} | ({"delta": [0.5, 1.0, 3.0]} if loss == "huber" else {})
+    deltas = {"deltas": candidates["delta"]} if loss == "huber" else {}
+    ours = LinearRegressorCV(loss, alphas=candidates["alpha"], **deltas, n_jobs=n_jobs).fit(X, y)
+    search = GridSearchCV(LinearRegressor(loss), candidates, scoring=MAE).fit(X, y)
     assert_same(ours, search)
     assert certify(ours, X, y).gap <= 1e-9
     assert ours.alpha_ == search.best_params_["alpha"]
@@ -149,6 +149,20 @@ def test_one_standard_error_takes_the_largest_near_the_best():
     error = np.std([best.cv_results_[f"split{i}_test_score"][k] for i in range(5)], ddof=1) / np.sqrt(5)
     assert simple.delta_ == best.path_.deltas[np.flatnonzero(mean >= mean[k] - error)[-1]]
     assert best.delta_ == best.path_.deltas[k] <= simple.delta_
+
+
+@pytest.mark.parametrize("n", [442, 10_000])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"deltas": [0.1, 1.0, 2.0]}, {"deltas": [1.0, 2.0], "alphas": [0.0, 0.1]}]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_folds_share_their_work(n, parameters, weighted, monkeypatch):
+    """No fit of its own for a fold or a delta: two to find candidates, or one per alpha to begin with."""
+    X, y, w = problem(11, n=n)
+    calls, fit = [], grid.fit
+    monkeypatch.setattr(grid, "fit", lambda *arguments: calls.append(1) or fit(*arguments))
+    LinearRegressorCV(**parameters).fit(X, y, w if weighted else None)
+    assert len(calls) <= 2
 
 
 def test_what_is_fitted():

@@ -128,10 +128,10 @@ def test_a_grid_of_many_rows_is_a_few_passes_and_few_open_rows(monkeypatch):
     for k, (solved,) in knots.solve(np.zeros(20), [None]):
         assert len(solved.settled.index) < 0.2 * len(y), k
         assert solved.work.n_iter <= 5
-    calls = []
-    monkeypatch.setattr(grid, "fit", lambda *arguments: calls.append(arguments))
+    calls, fit = [], grid.fit
+    monkeypatch.setattr(grid, "fit", lambda *arguments: calls.append(1) or fit(*arguments))
     delta_path(X, y, deltas=deltas)
-    assert not calls
+    assert len(calls) == 1  # to begin with
 
 
 @pytest.mark.parametrize("n", [300, 20_000])
