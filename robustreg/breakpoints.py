@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .direct import raw_of, solved, typical
+from .direct import Target, raw_of, solved, typical
+from .duality import rounding
 from .rows import Rows
 from .solution import Status
 from .specification import Specification
@@ -31,7 +32,8 @@ LINE = 1e-11  # deviation from a line, relative to the size of the coefficients
 INSIDE = 0.381966  # of a gap: where it is looked at once more
 WIDE = 100.0  # ratio of the ends of a gap from which the geometric middle is taken
 LOST = 1e-2  # of the coefficients: what is left of them has lost digits
-FAINT = 1e-2  # of the largest coefficient counts in the size of all
+NOISE = 16.0  # typical roundings of a residual, that breakpoints are not told apart by
+FAINT = 1e-2  # of the usual size of coefficients counts where they are small
 STEP = 1e-3  # of a gap, which tells the direction at its ends
 MOST = 20  # pieces per row
 
@@ -69,27 +71,35 @@ def pieces(rows: Rows, y, spec: Specification) -> list[Piece]:
     b = np.append(*raw_of(squares))
     top = float(np.abs(squares.solution.r).max()) * squares.rows.y_scale
     found = [Piece(top, np.inf, b, b, squares.solution.gap, squares.solution.status, True)]
-    if top <= 8.0 * np.finfo(float).eps * np.abs(y).max():  # an exact fit
+    if top <= _noise(squares).max():  # an exact fit
         return [replace(found[0], low=0.0)]
     size = min(typical(y) or top, top)
-    first = _piece(solve, NARROW * size, 0.0, top, None, found[0])
+    ordinary = solve(size, (b[:-1], b[-1]))
+    noise, usual = NOISE * float(np.median(_noise(ordinary))), np.abs(np.append(*raw_of(ordinary))).max()
+    first = _piece(solve, max(NARROW * size, noise), 0.0, top, None, found[0])
     found.append(replace(first, low=0.0, at_low=first.at(0.0)))
     gaps = [(found[1], found[0])]
     while gaps:
         below, above = gaps.pop()
         low, high = below.high, above.low
-        if high - low <= (CLOSED if below.line and above.line else NARROW) * (high + ABSOLUTE * size):
+        closed = (CLOSED if below.line and above.line else NARROW) * (high + ABSOLUTE * size)
+        if high - low <= max(closed, noise):
             continue
         if len(found) > MOST * len(y) + 100:
             raise TooManyPiecesError(f"The path of {len(y)} rows has more than {len(found) - 1} pieces.")
         middle = 0.5 * (low + high) if high <= WIDE * low else float(np.sqrt(low * high))
         new = _piece(solve, middle, low, high, below, above)
-        if not new.line and (lines := _lines(solve, below, new, above, FAINT * np.abs(b).max())):
+        if not new.line and (lines := _lines(solve, below, new, above, FAINT * usual)):
             found += lines
             continue
         found.append(new)
         gaps += [(new, above), (below, new)]
     return sorted(found, key=lambda piece: (piece.low, piece.high))
+
+
+def _noise(target: Target):
+    """How far off residuals may be only because float64 rounds the terms they are made of, (n,)."""
+    return target.rows.y_scale * rounding(target.problem, target.solution.phi)
 
 
 def _piece(solve, d, low, high, below, above) -> Piece:

@@ -17,6 +17,8 @@ from .solvers import solve
 from .solvers.canonical import AT_BOUND
 from .specification import Fit, Specification
 
+EPS = np.finfo(np.float64).eps
+
 # In units of a typical y a smaller knot is lost in the rounding of a residual; in units of the largest a
 # larger one is beyond all residuals.
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
@@ -120,7 +122,10 @@ def _in_the_middle(target: Target, y, near) -> Target:
     solution, knot = target.solution, target.loss.knot
     with np.errstate(over="ignore"):
         r = solution.r + (y - near) / target.rows.y_scale
-    step = 0.5 * ((r[solution.u < 0.0] + knot).max() + (r[solution.u > 0.0] - knot).min())
+    below, above = r[solution.u < 0.0], r[solution.u > 0.0]
+    if not (len(below) and len(above)):  # an interval without an end is not that of a minimiser
+        return target
+    step = 0.5 * ((below + knot).max() + (above - knot).min())
     phi = np.append(solution.phi[:-1], solution.phi[-1] + step)
     return replace(target, y=y, solution=replace(solution, phi=phi, r=r - step))
 
@@ -190,10 +195,11 @@ def _judged(X, y, w, b, b0, spec: Specification):
 
 def _scale(target: Target, w, rule):
     """(scale of the residuals, what rounding makes of it), in the units of the data."""
-    unit, solution = target.rows.y_scale, target.solution
+    rows, solution = target.rows, target.solution
     noise = rounding(target.problem, solution.phi)
     r = np.where(np.abs(solution.r) <= noise, 0.0, solution.r)
-    return unit * rule.scale(r, w, target.rows.n_cols), unit * float(np.median(noise))
+    noise = 4.0 * max(float(np.median(noise)), EPS * rows.typical)
+    return rows.y_scale * rule.scale(r, w, rows.n_cols), rows.y_scale * noise
 
 
 def _outliers(targets):

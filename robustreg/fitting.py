@@ -63,8 +63,8 @@ def _scaled(X, y, w, spec: Specification, rows) -> Fit:
 
     first = fitted(replace(spec, loss="mse", alpha=rule.alpha(spec.alpha, 0.0)))
     s, noise = float(first.scale[0]), first.scale_noise[0]
-    if s <= noise and spec.alpha:  # without the penalty, least squares tells nothing about a fit with it
-        s = rule.scale(y[:, 0] - (np.median(y) if spec.fit_intercept else 0.0), w, 0)
+    if s <= noise:  # nothing to begin with, but that does not say that smaller knots have no scale
+        s = float(np.abs(y - (np.median(y) if spec.fit_intercept else 0.0)).max())
     s, found = fixed_point(fit_at, s) if s > noise else (0.0, None)
     status = frozenset() if found else {Status.SCALE}
     if s == 0.0:

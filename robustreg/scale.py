@@ -28,12 +28,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from .solution import Status
+
 EPS = np.finfo(np.float64).eps
 NORMAL_QUARTILE = 0.6745  # as MASS rounds it
 PROPOSAL2 = 1.345  # k of MASS
 EQUAL = 1e-12  # s and S(r) are, relative to s
 SHRINK = 1e-3  # the least part of s that the next one may be, unless it is known not to be 0
+SLOW = 0.5  # of the last error is left: no progress
 MOST = 100  # fits
+FAILED = 3  # fits without proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def fixed_point(fit: Callable, s: float):
 
     ``fit(s)`` returns a record whose ``scale`` is S(r), and ``scale_noise`` what rounding makes of it.
     """
-    low, high, last = 0.0, np.inf, None
+    low, high, last, spent = 0.0, np.inf, None, 0
     for _ in range(MOST):
         fitted = fit(s)
         found = fitted.scale[0]  # S(r)
@@ -125,21 +129,27 @@ def fixed_point(fit: Callable, s: float):
             return 0.0, None
         if abs(error) <= max(EQUAL * s, 0.25 * noise):
             return s, fitted
+        spent += not fitted.statuses <= {Status.EXACT, Status.NOT_CANONICAL}
         low, high = (s, high) if error > 0.0 else (low, s)
-        if high < np.inf and high - low <= 4.0 * EPS * high:
+        if spent > FAILED or (high < np.inf and high - low <= 4.0 * EPS * high):
             break
-        slope = np.nan if last is None else (error - last[1]) / (s - last[0])
-        last = s, error
-        s = _between(s - error / slope if slope < 0.0 else found, s, found, low, high)
+        s, last = _next(s, error, last, low, high), (s, error)
     return s, None
 
 
-def _between(guess, s, found, low, high):
-    """The guess for the next s, or another one inside the bracket."""
+def _next(s, error, last, low, high):
+    """The next s inside the bracket: by the secant while that makes progress, else in the middle or far on."""
+    guess = s + error  # S(r)
+    if last is not None:
+        slope = (error - last[1]) / (s - last[0])
+        guess = s - error / slope if slope < 0.0 else guess
+        if abs(error) > SLOW * abs(last[1]) or slope >= 0.0:
+            guess = np.sqrt(low * high) if low > 0.0 and high < np.inf else guess
+            guess = max(guess, 2.0 * s) if high == np.inf else guess
     if low == 0.0:
         guess = max(guess, SHRINK * s)
     if high == np.inf:
         guess = min(guess, s / SHRINK)
     if low < guess < high:
         return guess
-    return found if low < found < high else 0.5 * (low + high)
+    return s + error if low < s + error < high else 0.5 * (low + high)

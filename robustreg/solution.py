@@ -65,7 +65,6 @@ class Pair:
     phi: np.ndarray
     u: np.ndarray
     exhausted: bool = False  # stopped by max_iter
-    sound: bool = False  # known to be the only minimiser
 
 
 @dataclass(frozen=True, slots=True, eq=False)

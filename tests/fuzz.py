@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import multiprocessing
 import os
 import signal
@@ -78,7 +79,7 @@ def build(seed, features):
         "loss": f["loss"], "delta": float(10.0 ** f["delta"] * spread * unit), "alpha": float(alpha),
         "fit_intercept": f["fit_intercept"],
     }  # fmt: skip
-    if f["loss"] == "huber" and f["scale"] != 1.0:
+    if has_scale(f):
         least = 1.01 if f["scale"] == "concomitant" else 0.1
         parameters |= {"scale": f["scale"], "delta": float(max(least, min(1.345 * 2.0 ** f["delta"], 20.0)))}
         parameters["alpha"] /= spread * unit if f["scale"] == "concomitant" else 1.0
@@ -299,13 +300,21 @@ def report(seed, message):
     print(flush=True)
 
 
+def has_scale(features):
+    return features["loss"] == "huber" and features["scale"] != 1.0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--scales", action="store_true", help="only problems with an estimated scale")
     arguments = parser.parse_args()
-    seeds = range(arguments.seed, arguments.seed + arguments.problems)
+    seeds = itertools.count(arguments.seed)
+    if arguments.scales:
+        seeds = (seed for seed in seeds if has_scale(random_features(seed)))
+    seeds = list(itertools.islice(seeds, arguments.problems))
     outcomes, failures, slowest = collections.Counter(), [], (0.0, None)
     with multiprocessing.Pool(arguments.jobs) as pool:
         for seed, message, outcome, seconds in pool.imap_unordered(run, seeds, chunksize=20):

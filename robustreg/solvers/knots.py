@@ -23,7 +23,7 @@ import numpy as np
 from .. import linalg
 from ..settling import INNER, KEPT, Settled
 from ..solution import Options, Work
-from ..stream import Stream, spread_out
+from ..stream import LEAST, Stream, spread_out
 from ..threads import in_parallel
 from .continuation import quantile
 from .newton import Hessian, newton
@@ -37,8 +37,10 @@ PARTS = 16  # of the rows, for so many threads at most
 FIRST = 2.0  # c, in standard errors, to begin with
 MARGIN = 1.25  # c, relative to the last norm(eta)
 MOST = 50  # steps for a knot
+NEAR = 1e-9  # knots from it, a row may hold in one direction only
+GOOD = 1e-6  # condition from which a solution is the only one, and has its digits
 ROUNDS = 8  # of enlarging c
-KNOWN = 1e-8  # of the Gram matrix of all rows is left of a column in some of them
+KNOWN = 1e-3  # of the Gram matrix of all rows is left of a column in some of them, with that many digits less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +82,7 @@ class Knots:
         gram = np.dot(Z.T, Z * (w * (n / len(r)))[:, None])
         factor = linalg.factor(gram)
         self.start = Pilot(phi0, quantile(np.abs(r), 0.5), gram, factor)
-        self.sound = factor.sound
+        self.sound = factor.sound and LEAST < self.start.typical < 1.0 / LEAST
         self.all_open = n * m <= OPEN
         if not self.sound:
             return
@@ -182,7 +184,9 @@ class Knots:
                 continue
             others = np.flatnonzero(first != w)
             few = Z[others]
-            yield gram - np.dot(few.T, few * (first - w)[others, None])
+            less = gram - np.dot(few.T, few * (first - w)[others, None])
+            known = np.all(np.diag(less) > KNOWN * np.diag(gram))
+            yield less if known else np.dot(Z.T, Z * w[:, None])
 
     def _solved(self, k, alpha, w, settled, inner, gram, eta) -> Solved | None:
         knot, work = self.knots[k], Work()
@@ -191,7 +195,8 @@ class Knots:
         eta = eta / unit
         r, hessian = problem.rows.residual(eta), Hessian(problem, inner, gram)
         pair = newton(problem, eta, r, Options(MOST), work, MOST, enough=0.0, hessian=hessian)
-        if pair.exhausted or not pair.sound:
+        inside = problem.loss.knot - np.abs(problem.rows.residual(pair.phi)) > NEAR * problem.loss.knot
+        if pair.exhausted or linalg.factor(hessian.of(inside)).rcond < GOOD:
             return None
         return Solved(self.phi0 + unit * pair.phi, pair, problem, settled, unit, work)
 

@@ -66,7 +66,7 @@ def newton(
         stuck = idle > IDLE or (not hessian.sound and is_stationary(problem, phi, r, loss.slope(r)))
         still = same and decrement >= last / 4.0
         if clean and (stuck or still or _is_rounding(problem, phi, zone, decrement)):
-            return Pair(phi, loss.slope(loss.slope(r) - zone * v), sound=hessian.sound)
+            return Pair(phi, loss.slope(loss.slope(r) - zone * v))
         # 3. Move to the minimum along the step, or near it.
         start = r
         t, r = line_search(problem, phi, start, step, v)
@@ -76,7 +76,7 @@ def newton(
         same = hessian.sound and abs(t - 1.0) < 1e-8 and np.array_equal(zone, moved)
         same = same and not np.any(start * r < 0.0, where=~zone)  # from one side to the other
         if enough is not None and (same or decrement <= enough):
-            return Pair(phi, loss.slope(r), sound=hessian.sound)
+            return Pair(phi, loss.slope(r))
         clean = same or decrement <= NEARLY_ROUNDING * rows.w.sum()
         if clean:
             r = rows.residual(phi)
@@ -93,7 +93,14 @@ class Hessian:
 
     def factor(self, zone, scale=1.0) -> linalg.Factor:
         """Factor for the rows Q = zone (n,) bool and the quadratic times ``scale``, shifted if it is singular."""
-        rows, quadratic = self.problem.rows, self.problem.quadratic
+        H = self.of(zone, scale)
+        factor = self.problem.sound_factor(H, self.problem.rows.w * zone) if scale == 1.0 else linalg.factor(H)
+        self.sound = factor.sound
+        return factor if factor.sound else linalg.factor_shifted(H, self.problem.rows.gram_all)
+
+    def of(self, zone, scale=1.0):
+        """Z_Q'W_Q Z_Q + scale * G, (m, m)."""
+        rows = self.problem.rows
         changed = np.flatnonzero(zone != self.zone) if self.zone is not None else None
         if changed is None or 4 * len(changed) > np.count_nonzero(zone):
             self.gram = rows.gram(rows.w * zone)
@@ -101,10 +108,7 @@ class Hessian:
             Z, sign = rows.take(changed), np.where(zone[changed], 1.0, -1.0)
             self.gram = self.gram + np.dot(Z.T, Z * (sign * rows.w[changed])[:, None])
         self.zone = zone
-        H = self.gram + scale * quadratic.G
-        factor = self.problem.sound_factor(H, rows.w * zone) if scale == 1.0 else linalg.factor(H)
-        self.sound = factor.sound
-        return factor if factor.sound else linalg.factor_shifted(H, rows.gram_all)
+        return self.gram + scale * self.problem.quadratic.G
 
 
 def _is_rounding(problem, phi, zone, decrement) -> bool:
