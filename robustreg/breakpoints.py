@@ -27,7 +27,8 @@ from .specification import Specification
 
 CLOSED = 1e-10  # a gap between pieces, relative to the knot, that only rounding leaves open
 ABSOLUTE = 1e-3  # of a typical y, to be added to that knot
-NARROW = 1e-9  # where the minimiser is not unique
+NARROW = 1e-11  # where the minimiser is not unique
+LOWEST = 1e-9  # of a typical y: the lowest knot that is solved for; from there to 0 the path is taken as a line
 LINE = 1e-11  # deviation from a line, relative to the size of the coefficients
 INSIDE = 0.381966  # of a gap: where it is looked at once more
 WIDE = 100.0  # ratio of the ends of a gap from which the geometric middle is taken
@@ -35,7 +36,7 @@ LOST = 1e-2  # of the coefficients: what is left of them has lost digits
 NOISE = 16.0  # typical roundings of a residual, that breakpoints are not told apart by
 FAINT = 1e-2  # of the usual size of coefficients counts where they are small
 STEP = 1e-3  # of a gap, which tells the direction at its ends
-MOST = 20  # pieces per row
+MOST = 8  # pieces per row
 
 
 class TooManyPiecesError(ValueError):
@@ -76,7 +77,7 @@ def pieces(rows: Rows, y, spec: Specification) -> list[Piece]:
     size = min(typical(y) or top, top)
     ordinary = solve(size, (b[:-1], b[-1]))
     noise, usual = NOISE * float(np.median(_noise(ordinary))), np.abs(np.append(*raw_of(ordinary))).max()
-    first = _piece(solve, max(NARROW * size, noise), 0.0, top, None, found[0])
+    first = _piece(solve, max(LOWEST * size, noise, np.finfo(np.float64).tiny), 0.0, top, None, found[0])
     found.append(replace(first, low=0.0, at_low=first.at(0.0)))
     gaps = [(found[1], found[0])]
     while gaps:
@@ -85,11 +86,11 @@ def pieces(rows: Rows, y, spec: Specification) -> list[Piece]:
         closed = (CLOSED if below.line and above.line else NARROW) * (high + ABSOLUTE * size)
         if high - low <= max(closed, noise):
             continue
-        if len(found) > MOST * len(y) + 100:
+        if len(found) > MOST * len(y) + 200:
             raise TooManyPiecesError(f"The path of {len(y)} rows has more than {len(found) - 1} pieces.")
-        middle = 0.5 * (low + high) if high <= WIDE * low else float(np.sqrt(low * high))
+        middle = 0.5 * (low + high) if high <= WIDE * low else float(np.sqrt(low) * np.sqrt(high))
         new = _piece(solve, middle, low, high, below, above)
-        if not new.line and (lines := _lines(solve, below, new, above, FAINT * usual)):
+        if not new.line and high <= WIDE * low and (lines := _lines(solve, below, new, above, FAINT * usual)):
             found += lines
             continue
         found.append(new)
@@ -114,7 +115,9 @@ def _piece(solve, d, low, high, below, above) -> Piece:
         return Piece(d, d, b, b, solution.gap, solution.status, False)
     # 1. The direction, in the units of rows, where the knot is d / y_scale.
     s = np.where(inner, 0.0, np.sign(r))
-    e = factor.solve(rows.adjoint(w * s))
+    pull, e = rows.adjoint(w * s), np.zeros(rows.n_cols)
+    for _ in range(3):  # refined: breakpoints far away tell
+        e = e + factor.solve(pull - rows.adjoint(w * inner * rows.fitted(e)) - target.problem.quadratic.G @ e)
     v = rows.fitted(e)
     # 2. Each row allows a t <= room: inside it meets either side of the knot, outside its own.
     a = np.concatenate([-(1.0 + v[inner]), v[inner] - 1.0, (1.0 + s * v)[~inner]])

@@ -64,9 +64,11 @@ def results(scores, alphas, deltas) -> dict:
     mean = flat.mean(axis=0)
     out = {f"param_{name}": np.array([one[name] for one in candidates]) for name in candidates[0]}
     out |= {"params": candidates} | {f"split{i}_test_score": row for i, row in enumerate(flat)}
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of scores in extreme units
+        std = flat.std(axis=0)
     order = np.where(np.isnan(mean), -np.inf, mean)
     return out | {
         "mean_test_score": mean,
-        "std_test_score": flat.std(axis=0),
+        "std_test_score": std,
         "rank_test_score": np.array([1 + np.count_nonzero(order > one) for one in order], dtype=np.int32),
     }

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_X_y
 
 from . import parameters
-from .breakpoints import NARROW, TooManyPiecesError, pieces
+from .breakpoints import TooManyPiecesError, pieces
 from .grid import on_grid
 from .linear_regressor import DTYPES
 from .rows import make_rows
@@ -113,7 +113,8 @@ def delta_path(
     """Fit Huber's loss for every delta at once, from the absolute loss to least squares.
 
     The solution is piecewise linear in delta: with ``deltas=None`` all its breakpoints are found, of which there
-    are about as many as rows, and with them the solution for every delta.
+    are about as many as rows, and with them the solution for every delta. Below 1e-9 of a typical deviation of y, or
+    where rounding blurs it, the path is continued as a line to its limit at 0.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def _breakpoints(X, y, w, spec: Specification):
     gap = np.maximum.reduceat([gap for _, _, gap in ends], np.flatnonzero(new))
     objective, n_outliers = _values(X, y, ones, spec.alpha, deltas, b)
     first = deltas[1] if len(deltas) > 1 else 0.0
-    wide = [piece for piece in found if piece.high > max(first, piece.low * (1.0 + NARROW))]
+    wide = [piece for piece in found if piece.high > max(first, piece.low * (1.0 + SAME))]
     certified = all(piece.status is Status.EXACT for piece in wide)
     path = DeltaPath(deltas, b[:, :-1], b[:, -1], n_outliers, objective, gap, np.ones(len(deltas)), True)
     return path, certified
@@ -232,6 +233,7 @@ def _values(X, y, w, alpha, deltas, b):
         d, coef = deltas[part, None], b[part, :-1]
         size = np.abs(y - (X @ coef.T).T - b[part, -1:])
         inner = np.minimum(size, d)
-        objective[part] = (inner * (size - 0.5 * inner)) @ w / w.sum() + 0.5 * alpha * np.square(coef).sum(axis=1)
-        n_outliers[part] = np.count_nonzero(size > d * (1.0 + NARROW) + ROUNDING * np.abs(y), axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of y in extreme units
+            objective[part] = (inner * (size - 0.5 * inner)) @ w / w.sum() + 0.5 * alpha * np.square(coef).sum(axis=1)
+        n_outliers[part] = np.count_nonzero(size > d * (1.0 + SAME) + ROUNDING * np.abs(y), axis=1)
     return objective, n_outliers

@@ -144,7 +144,7 @@ def _next(s, error, last, low, high):
         slope = (error - last[1]) / (s - last[0])
         guess = s - error / slope if slope < 0.0 else guess
         if abs(error) > SLOW * abs(last[1]) or slope >= 0.0:
-            guess = np.sqrt(low * high) if low > 0.0 and high < np.inf else guess
+            guess = np.sqrt(low) * np.sqrt(high) if low > 0.0 and high < np.inf else guess
             guess = max(guess, 2.0 * s) if high == np.inf else guess
     if low == 0.0:
         guess = max(guess, SHRINK * s)

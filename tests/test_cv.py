@@ -223,6 +223,33 @@ def test_outliers_make_delta_small():
     assert dirty.outliers_[:30].all()
 
 
+def test_folds_whose_minimiser_is_not_unique():
+    """Their canonical answer is scored, as everywhere."""
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        X, y = rng.integers(-2, 3, (20, 2)).astype(float), rng.integers(-3, 4, 20).astype(float)
+        for alpha in (0.0, 10.0):
+            ours = LinearRegressorCV(alphas=[alpha], deltas=8, cv=4).fit(X, y)
+            model = LinearRegressor("huber", alpha=alpha)
+            search = GridSearchCV(model, {"delta": ours.path_.deltas}, cv=4, scoring=MAE).fit(X, y)
+            np.testing.assert_allclose(
+                ours.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"], rtol=1e-9
+            )
+
+
+@pytest.mark.parametrize("size", [1e5, 1e6, 1e8])
+def test_a_fold_without_the_row_that_made_a_column_large(size):
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((100, 3))
+    X[7] *= size
+    y = X.sum(axis=1) + rng.standard_normal(100)
+    ours = LinearRegressorCV(deltas=[0.1, 1.0, 5.0]).fit(X, y)
+    search = GridSearchCV(LinearRegressor("huber"), {"delta": [0.1, 1.0, 5.0]}, scoring=MAE).fit(X, y)
+    np.testing.assert_allclose(
+        ours.cv_results_["split0_test_score"], search.cv_results_["split0_test_score"], rtol=1e-9
+    )
+
+
 def test_an_exact_fit_and_constant_targets():
     X = np.arange(40.0).reshape(20, 2) ** 1.5
     for y in (X @ [1.0, 2.0], np.ones(20)):

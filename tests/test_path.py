@@ -185,6 +185,37 @@ def test_fill_values_do_not_hide_the_rest():
         np.testing.assert_allclose(path(delta)[0], LinearRegressor("huber", delta=delta).fit(X, y).coef_, rtol=1e-8)
 
 
+@pytest.mark.parametrize("fill", [1e8, 1e12, 1e16, 1e20])
+def test_a_fill_value_and_a_minimiser_that_is_not_unique(fill):
+    X, y = np.arange(8.0)[:, None], np.array([0.0, 1.0, 2.5, 2.0, 4.5, 5.0, 6.0, fill])
+    path = delta_path(X, y, alpha=0.1)
+    for delta in np.geomspace(1e-3, 10.0, 20):
+        model = LinearRegressor("huber", delta=delta, alpha=0.1).fit(X, y)
+        np.testing.assert_allclose(
+            [*path(delta)[0], path(delta)[1]], [*model.coef_, model.intercept_], rtol=1e-8, atol=1e-9
+        )
+
+
+def test_breakpoints_far_from_where_they_are_found():
+    # With a row of high leverage the direction of a piece has to be refined.
+    rng = np.random.default_rng(0)
+    X = rng.integers(-3, 4, (60, 8)).astype(float)
+    X[5] *= 1e5
+    y = (rng.uniform(size=60) < 0.5).astype(float)
+    path = delta_path(X, y)
+    for delta in np.geomspace(1e-3, 0.7, 30):
+        model = LinearRegressor("huber", delta=delta).fit(X, y)
+        np.testing.assert_allclose(path(delta)[0], model.coef_, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-150, 1e100])
+def test_extreme_units(unit):
+    X, y, *_ = problem(1)
+    for deltas in (None, [unit, 2.0 * unit]):
+        path, plain = delta_path(X, unit * y, deltas=deltas), delta_path(X, y)
+        np.testing.assert_allclose(path(unit)[0] / unit, plain(1.0)[0], rtol=1e-7)
+
+
 def test_an_exact_fit_has_one_solution():
     X = np.arange(6.0)[:, None]
     path = delta_path(X, 2.0 * X[:, 0] + 1.0)

@@ -182,6 +182,25 @@ def test_constant_targets_and_fewer_rows_than_coefficients(kind, alpha):
             np.testing.assert_allclose(huber(kind).fit(X, y := np.arange(5.0)).predict(X), y, atol=1e-12)
 
 
+def test_a_scale_that_the_residuals_follow():
+    # S(r) / s is nearly constant over decades: secants point outwards, and steps to S(r) creep.
+    for seed in range(300, 400):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_t(2, (40, 5))
+        model = huber("concomitant", 1.05).fit(X, X.sum(axis=1) + rng.standard_t(1.5, 40))
+        assert model.converged_
+
+
+def test_rows_of_zeros_that_are_fitted_exactly():
+    # Their rounding is nothing: that of other rows tells what is a scale.
+    for kind, delta, X, y in [
+        ("concomitant", 1.05, np.zeros((3, 1)), [1.0, 0.0, 0.0]),
+        ("mad", 0.01, np.arange(10.0)[:, None], np.append(np.zeros(9), 5.0)),
+    ]:
+        with pytest.warns(UserWarning, match="scale is 0"):
+            assert huber(kind, delta).fit(X, y).scale_ == 0.0
+
+
 @pytest.mark.parametrize("kind", SCALES)
 def test_targets_have_scales_of_their_own(kind):
     _, X, y = problem(0)

@@ -56,9 +56,10 @@ def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
     point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
     while True:
         r = rows.residual(point.phi)
-        point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(w @ np.abs(r), least)
-        yield point
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it ends where numbers do
+            point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(w @ np.abs(r), least)
+        yield point
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             last, point = point, _step(problem, point, r)
         if not np.abs(point.phi).max(initial=0.0) < DIVERGED or np.array_equal(last.a, point.a):
             return
