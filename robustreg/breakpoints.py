@@ -93,6 +93,9 @@ def pieces(rows: Rows, y, spec: Specification) -> list[Piece]:
         if not new.line and high <= WIDE * low and (lines := _lines(solve, below, new, above, FAINT * usual)):
             found += lines
             continue
+        if new.status not in (Status.EXACT, Status.NOT_CANONICAL):  # more points would not be better ones
+            found.append(replace(new, low=low, high=high, at_low=below.at_high, at_high=above.at_low))
+            continue
         found.append(new)
         gaps += [(new, above), (below, new)]
     return sorted(found, key=lambda piece: (piece.low, piece.high))

@@ -18,9 +18,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import linalg
 from .problem import Problem
 
 EPS = np.finfo(np.float64).eps
+ROUNDED = 64.0 * EPS  # of a dual is its own rounding and that of its part in a sum
+EVEN = 1e-4  # of the largest rounding of a dual counts for every row
+CORRECTIONS = 5  # of a dual at most
 
 
 def rounding(problem: Problem, phi) -> np.ndarray:
@@ -31,7 +35,7 @@ def rounding(problem: Problem, phi) -> np.ndarray:
 def rounding_of_dual(problem: Problem, phi, r, u) -> np.ndarray:
     """How far off an optimal u may be only because float64 rounds it and its residual, (n,)."""
     loss = problem.loss
-    return np.where(loss.curved(r), 64.0 * EPS * np.abs(u) + rounding(problem, phi), 64.0 * EPS * loss.bound)
+    return np.where(loss.curved(r), ROUNDED * np.abs(u) + rounding(problem, phi), ROUNDED * loss.bound)
 
 
 def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
@@ -42,18 +46,16 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     only feasible point known is u = 0: then D = 0, and the gap is 1.
     """
     rows, loss = problem.rows, problem.loss
-    W, noise = rows.w.sum(), rounding(problem, phi)
-    r = rows.residual(phi)
+    W, r = rows.w.sum(), rows.residual(phi)
+    noise = np.maximum(rounding(problem, phi), EPS * EPS * rows.typical)  # a row's own terms may vanish
     primal = problem.value(r, phi) / W
     if np.all(np.abs(r) <= np.maximum(noise, 4.0 * EPS * rows.typical)):  # an exact fit
         return float(primal), 0.0
-    for steps in range(5):
-        missing = -problem.descent(u, phi)
-        if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, r, u)):
-            break
-        if steps == 4:
-            return float(primal), 1.0
-        u = u + rows.fitted(rows.factor.solve(missing))
+    # 1. Z'Wu = G phi.
+    u, feasible = _feasible(problem, phi, r, u)
+    if not feasible:
+        return float(primal), 1.0
+    # 2. abs(u) <= bound.
     size = np.abs(u).max()
     shrink = 1.0 if size <= loss.bound else loss.bound / size
     excess = loss.excess(r, shrink * u) - loss.excess_of_rounding(r, noise)
@@ -61,13 +63,38 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
     return float(primal), float(gap / W / primal) if gap else 0.0
 
 
-def is_stationary(problem: Problem, phi, r, u) -> bool:
-    """Whether Z'Wu = G phi, as far as float64 can tell."""
-    return bool(np.all(np.abs(problem.descent(u, phi)) <= _rounding_of_descent(problem, phi, r, u)))
+def _feasible(problem: Problem, phi, r, u):
+    """(u + v with Z'W(u + v) = G phi, whether it is), v the smallest beside the rounding of u.
+
+    That what is missing might be rounding is not enough where u is bounded: the rounding of one row of high leverage
+    may be more than all others can pull.
+    """
+    rows, noise, last, factor = problem.rows, rounding_of_dual(problem, phi, r, u), np.inf, None
+    for _ in range(CORRECTIONS):
+        missing = np.abs(problem.descent(u, phi))
+        unknown = np.all(missing <= _rounding_of_descent(problem, phi, noise))
+        if is_stationary(problem, phi, u) or (unknown and np.isinf(problem.loss.bound)):
+            return u, True
+        if not missing.max() < 0.25 * last:
+            break
+        last = missing.max()
+        if factor is None:
+            spread = np.square(np.maximum(noise / noise.max(), EVEN))
+            factor = linalg.factor_of_root(rows.triangle(rows.w * spread))
+            if not factor.rcond:
+                spread, factor = 1.0, rows.factor
+        u = u - spread * rows.fitted(factor.solve(problem.descent(u, phi)))
+    return u, bool(unknown)
 
 
-def _rounding_of_descent(problem: Problem, phi, r, u):
-    """How far off Z'Wu - G phi may be only because float64 rounds u and the terms of the sums, (m,)."""
+def is_stationary(problem: Problem, phi, u) -> bool:
+    """Whether Z'Wu = G phi, as far as float64 can tell for this u."""
+    noise = _rounding_of_descent(problem, phi, ROUNDED * np.abs(u))
+    return bool(np.all(np.abs(problem.descent(u, phi)) <= noise))
+
+
+def _rounding_of_descent(problem: Problem, phi, noise):
+    """How far off Z'Wu - G phi may be because u (n,) is off by ``noise`` (n,), and by the rounding of sums, (m,)."""
     L, h = problem.quadratic.L, problem.quadratic.h
     penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L) + np.abs(h))
-    return problem.rows.adjoint_bound(rounding_of_dual(problem, phi, r, u)) + penalty
+    return problem.rows.adjoint_bound(noise) + penalty

@@ -75,6 +75,20 @@ def test_breakpoints_by_naive_active_sets(seed):
     assert zones == len(path.deltas) - 2
 
 
+@pytest.mark.parametrize("seed", [5, 15, 20, 25, 40, 45])
+def test_fits_beside_breakpoints_of_a_minimiser_that_is_not_unique(seed):
+    # Rows at the knot, but for 1e-11 of it, whose residual no other minimiser changes hold nothing: one was held to
+    # the outer side, which it could not reach, and the search for the least norm ended elsewhere.
+    X, y, w, fit_intercept, alpha = problem(seed)
+    path = delta_path(X, y, sample_weight=w, fit_intercept=fit_intercept, alpha=alpha)
+    for delta in path.deltas[path.deltas > 1e-4]:
+        for change in (-1e-10, -1e-11, -1e-12, 0.0, 1e-12, 1e-11, 1e-10):
+            model = LinearRegressor("huber", delta=delta * (1.0 + change), fit_intercept=fit_intercept, alpha=alpha)
+            model.fit(X, y, w)
+            coef, intercept = path(delta * (1.0 + change))
+            np.testing.assert_allclose([*coef, intercept], [*model.coef_, model.intercept_], rtol=1e-7, atol=1e-7)
+
+
 def test_ends_are_the_absolute_and_the_squared_loss():
     X, y = load_diabetes(return_X_y=True)
     path = delta_path(X, y)

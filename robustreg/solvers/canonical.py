@@ -29,6 +29,7 @@ from ..solution import Pair
 
 DUST = 1e-15  # an entry of orthonormal columns that is rounding
 AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside
+STILL = 1e-13  # of the terms of a fitted value is rounding
 BATCH = 8  # inequalities added at a time
 
 
@@ -65,7 +66,7 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
         slopes = axes[:, :0]
     if not N.shape[1]:
         return Choice(phi, True)
-    face = _Face(problem, pair.u, S, noise, held)
+    face = _Face(problem, pair.u, S | _fixed(rows, N), noise, held)
     found = True
     if slopes.shape[1]:
         phi, found = face.least_norm(phi, slopes)
@@ -73,6 +74,14 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
         low, high = face.interval(rows.residual(phi))
         phi = phi + 0.5 * (low + high) * axes[-1]
     return Choice(phi, face.is_point(phi, N), found)
+
+
+def _fixed(rows, N):
+    """Rows whose residual no direction along N changes, (n,): at the knot but for rounding, they hold nothing."""
+    still = np.ones(rows.n_rows, dtype=bool)
+    for direction in N.T:
+        still &= np.abs(rows.fitted(direction)) <= STILL * (rows.magnitude(direction) - np.abs(rows.y))
+    return still
 
 
 class _Face:

@@ -64,7 +64,7 @@ def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
         sign = np.where(F, np.where(outside, np.sign(u), np.sign(r)), sign)
         F = F ^ wrong
     u = np.clip(u, -1.0, 1.0)
-    return Pair(phi, u), not wrong.any() and is_stationary(problem, phi, r, u)
+    return Pair(phi, u), not wrong.any() and is_stationary(problem, phi, u)
 
 
 def _solve_face(problem: Problem, phi, u, F):

@@ -12,8 +12,10 @@ made finite). Where a row does change its zone, f is searched exactly along the 
 
 is piecewise linear and increasing, and Newton's method in t finds its zero.
 
-Departure from the paper: a singular H is replaced by H + tau Z'WZ with the smallest tau that can be
-factored. It still gives a direction of descent, and the line search takes care of its length.
+Departure from the paper: where H is singular, the outer rows are given the weights of reweighted least squares,
+d / abs(r_i), times a small number. Where H is not singular, a few refinements take that out again; where
+it is, the step still descends, and the line search takes care of its length. A shift by all rows alike would let
+one of high leverage decide how far the others may go.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ from dataclasses import replace
 import numpy as np
 
 from .. import linalg
-from ..duality import is_stationary, rounding
+from ..duality import rounding
 from ..losses import Huber
 from ..problem import Problem
 from ..solution import Options, Pair, Work
 
 EPS = np.finfo(np.float64).eps
 NEARLY = 0.1  # of the derivative may be left at the end of a full step
-IDLE = 5  # steps without a smaller decrement, where it is nearly rounding
+SHIFT = 1e-3  # times their weights in reweighted least squares is what outer rows add to a singular Hessian
+REFINED = 3  # times, so that where H is not singular SHIFT^4 is left of that
+IDLE = 6  # steps since the smallest decrement,
+SMALL = 1e-12  # which is less than this part of f: rows at the knot go to and fro, for the rounding of residuals
 NEARLY_ROUNDING = 1e-24  # a mean square of a step, for y of size 1
 
 
@@ -45,25 +50,24 @@ def newton(
     rows, loss = problem.rows, problem.loss
     zone, hessian = loss.curved(r), hessian or Hessian(problem)
     clean = True  # r is that of phi to the last digit
-    same, last, before, idle = False, np.inf, np.inf, 0
+    same, last, least, idle = False, np.inf, np.inf, 0
     for _ in range(most):
         work.n_iter += 1
         # 1. The Newton step.
-        factor = hessian.factor(zone)
         descent = problem.descent(loss.slope(r), phi)
-        step = factor.solve(descent)
+        step = hessian.solve(zone, r, descent)
         decrement = step @ descent
         if options.verbose:
             inner = np.count_nonzero(zone)
             options.report(
                 f"newton {work.n_iter}: knot {loss.knot:.3g}, {inner} inner rows, decrement {decrement:.3g}"
             )
-        # 2. Stop where rounding of the residuals alone explains the gradient. The dual is that of the
-        #    step's end, r - v in the quadratic zone: it fits the outer rows better than r itself does.
-        #    A shifted H makes much of a gradient that is only rounding, and rows at the knot may go to and fro.
+        # 2. Stop where rounding of the residuals alone explains the gradient, or where the steps lead nowhere and are
+        #    as small. The dual is that of the step's end, r - v in the quadratic zone: it fits the outer rows better
+        #    than r itself does.
         v = rows.fitted(step)
-        idle, before = idle + 1 if decrement >= before else 0, decrement
-        stuck = idle > IDLE or (not hessian.sound and is_stationary(problem, phi, r, loss.slope(r)))
+        idle, least = (0, decrement) if decrement < least else (idle + 1, least)
+        stuck = idle >= IDLE and decrement <= SMALL * problem.value(r, phi)
         still = same and decrement >= last / 4.0
         if clean and (stuck or still or _is_rounding(problem, phi, zone, decrement)):
             return Pair(phi, loss.slope(loss.slope(r) - zone * v))
@@ -77,7 +81,7 @@ def newton(
         same = same and not np.any(start * r < 0.0, where=~zone)  # from one side to the other
         if enough is not None and (same or decrement <= enough):
             return Pair(phi, loss.slope(r))
-        clean = same or decrement <= NEARLY_ROUNDING * rows.w.sum()
+        clean = same or stuck or decrement <= NEARLY_ROUNDING * rows.w.sum()
         if clean:
             r = rows.residual(phi)
             moved = loss.curved(r)
@@ -93,10 +97,26 @@ class Hessian:
 
     def factor(self, zone, scale=1.0) -> linalg.Factor:
         """Factor for the rows Q = zone (n,) bool and the quadratic times ``scale``, shifted if it is singular."""
-        H = self.of(zone, scale)
-        factor = self.problem.sound_factor(H, self.problem.rows.w * zone) if scale == 1.0 else linalg.factor(H)
+        H, problem = self.of(zone, scale), self.problem
+        factor = problem.sound_factor(H, problem.rows.w * zone) if scale == 1.0 else linalg.factor(H)
         self.sound = factor.sound
-        return factor if factor.sound else linalg.factor_shifted(H, self.problem.rows.gram_all)
+        return factor if factor.sound else linalg.factor_shifted(H, problem.rows.gram_all)
+
+    def solve(self, zone, r, descent):
+        """H^-1 descent (m,) for the rows Q = zone (n,) bool; where H is singular, as far as it is not, and a step
+        like that of reweighted least squares otherwise."""
+        problem, rows, knot = self.problem, self.problem.rows, self.problem.loss.knot
+        H = self.of(zone)
+        factor = problem.sound_factor(H, rows.w * zone)
+        self.sound = factor.sound
+        if factor.sound:
+            return factor.solve(descent)
+        factor = problem.factor(rows.w * np.where(zone, 1.0, SHIFT * knot / np.maximum(np.abs(r), knot)))
+        factor = factor if factor.rcond else linalg.factor_shifted(H, rows.gram_all)
+        step = factor.solve(descent)
+        for _ in range(REFINED):
+            step = step + factor.solve(descent - H @ step)
+        return step
 
     def of(self, zone, scale=1.0):
         """Z_Q'W_Q Z_Q + scale * G, (m, m)."""
