@@ -32,7 +32,8 @@ LOWEST = 1e-9  # of a typical y: the lowest knot that is solved for; from there 
 LINE = 1e-11  # deviation from a line, relative to the size of the coefficients
 INSIDE = 0.381966  # of a gap: where it is looked at once more
 WIDE = 100.0  # ratio of the ends of a gap from which the geometric middle is taken
-LOST = 1e-2  # of the coefficients: what is left of them has lost digits
+LOST = 1e-2  # of the coefficients: what is left of them at the low end has lost digits,
+NEARER = 4.0  # unless the point that they were found at is within so many times that end
 NOISE = 16.0  # typical roundings of a residual, that breakpoints are not told apart by
 FAINT = 1e-2  # of the usual size of coefficients counts where they are small
 STEP = 1e-3  # of a gap, which tells the direction at its ends
@@ -133,8 +134,8 @@ def _piece(solve, d, low, high, below, above) -> Piece:
     direction = np.append(slopes, e[-1] - rows.columns.shift @ slopes if rows.intercept else 0.0)
     bottom, top = max(low, d + down), min(high, d + up)
     at_low, at_high = b + (bottom - d) * direction, b + (top - d) * direction
-    if bottom > 0.0 and np.abs(at_low).max() < LOST * np.abs(b).max():
-        at_low = np.append(*raw_of(solve(bottom, (at_low[:-1], at_low[-1]))))
+    if bottom > 0.0 and d > NEARER * bottom and np.abs(at_low).max() < LOST * np.abs(b).max():
+        return _piece(solve, 0.5 * NEARER * bottom, low, high, below, above)
     return Piece(bottom, top, at_low, at_high, solution.gap, solution.status, True)
 
 

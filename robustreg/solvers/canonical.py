@@ -73,7 +73,8 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     if not held:
         low, high = face.interval(rows.residual(phi))
         phi = phi + 0.5 * (low + high) * axes[-1]
-    return Choice(phi, face.is_point(phi, N), found)
+    point = face.is_point(phi, N)  # of one point it is the least, too
+    return Choice(phi, point, found or point)
 
 
 def _fixed(rows, N):
