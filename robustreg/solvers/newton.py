@@ -50,7 +50,7 @@ def newton(
     rows, loss = problem.rows, problem.loss
     zone, hessian = loss.curved(r), hessian or Hessian(problem)
     clean = True  # r is that of phi to the last digit
-    same, last, least, idle = False, np.inf, np.inf, 0
+    same, last, least, idle, best = False, np.inf, np.inf, 0, (np.inf,)
     for _ in range(most):
         work.n_iter += 1
         # 1. The Newton step.
@@ -67,9 +67,12 @@ def newton(
         #    than r itself does.
         v = rows.fitted(step)
         idle, least = (0, decrement) if decrement < least else (idle + 1, least)
+        if clean and decrement < best[0]:
+            best = decrement, phi, r, zone, v
         stuck = idle >= IDLE and decrement <= SMALL * problem.value(r, phi)
         still = same and decrement >= last / 4.0
         if clean and (stuck or still or _is_rounding(problem, phi, zone, decrement)):
+            _, phi, r, zone, v = best
             return Pair(phi, loss.slope(loss.slope(r) - zone * v))
         # 3. Move to the minimum along the step, or near it.
         start = r
