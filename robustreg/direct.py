@@ -198,8 +198,8 @@ def _scale(target: Target, w, rule):
     rows, solution = target.rows, target.solution
     noise = rounding(target.problem, solution.phi)
     r = np.where(np.abs(solution.r) <= noise, 0.0, solution.r)
-    noise = 4.0 * max(float(np.median(noise)), EPS * rows.typical)
-    return rows.y_scale * rule.scale(r, w, rows.n_cols), rows.y_scale * noise
+    noise = rows.y_scale * 4.0 * max(float(np.median(noise)), EPS * rows.typical)
+    return rows.y_scale * rule.scale(r, w, rows.n_cols), max(noise, EPS * abs(rows.y_shift))
 
 
 def _outliers(targets):

@@ -26,6 +26,7 @@ FOUND = {
     "sums of squares of a basis that cancel": [66, 304, 875],
     "an interval of medians beside a heavy row": [10226],
     "uniqueness at rounding level": [13407, 16418],
+    "a scale below the last place of y": [519938],
     "nearly dependent columns lose the last digits": [1847, 1909, 1942],
 }
 
