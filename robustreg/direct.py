@@ -24,6 +24,8 @@ EPS = np.finfo(np.float64).eps
 BELOW_ROUNDING, BEYOND_ALL = 1e-13, 1e100
 NOTHING = 1e-40  # a penalty, relative to the loss, far below the square of any condition number
 
+FINE = 1e-5  # of the knot: the objective moves by the square of that
+
 # A target so many typical deviations away is moved nearer, if that cannot change the minimiser.
 FAR = 1e4
 
@@ -61,13 +63,22 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
         objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
     gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
-    scales = [_scale(target, w, spec.rule) for target in targets] if spec.rule else None
-    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (rows.delicate or spec.loss == "mse"):
+    scales = None
+    if spec.rule:  # residuals are known to the last place of the intercept, at best
+        last = [EPS * abs(b0) / target.rows.y_scale for target, (_, b0) in zip(targets, raw, strict=True)]
+        known = zip(targets, last, strict=True)
+        scales = [_scale(target, target.solution.r, least, w, spec.rule) for target, least in known]
+    delicate = rows.delicate or too_fine(spec, [b0 for _, b0 in raw])
+    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (delicate or spec.loss == "mse"):
         dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         w = np.ones(len(Y)) if w is None else w
         A = ExactMatrix(dense, spec.fit_intercept)
-        raw = [_refined(A, target, plain) for target, plain in zip(targets, raw, strict=True)]
-        if rows.delicate:  # the independent proof has the last word
+        for k, target in enumerate(targets):
+            if better := _refined(A, target):
+                raw[k] = better
+                if spec.rule:
+                    scales[k] = _scale(target, *_residual(A, dense, target, *better), w, spec.rule)
+        if delicate:  # the independent proof has the last word
             judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
             objective = np.array([judgement.objective for judgement in judgements])
@@ -88,6 +99,11 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
         orthogonal=rows.orthogonal,
         statuses=frozenset(statuses),
     )
+
+
+def too_fine(spec: Specification, intercepts) -> bool:
+    """Whether the last place of an intercept tells, of which residuals near the knot are differences."""
+    return spec.loss == "huber" and bool(EPS * np.abs(intercepts).max() > FINE * spec.knot)
 
 
 def solved(rows: Rows, y, spec: Specification, start) -> Target:
@@ -181,11 +197,11 @@ def raw_of(target: Target):
     return target.rows.raw(solution.phi, solution.u, noise, target.alpha)
 
 
-def _refined(A: ExactMatrix, target: Target, raw):
-    """(b, b0) to the last digits that the data determine, or as they are if the penalty decides them."""
+def _refined(A: ExactMatrix, target: Target):
+    """(b, b0) to the last digits that the data determine, or None if the penalty decides them."""
     if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
-        return raw
-    return refine(A, target.y, target.problem, target.solution) or raw
+        return None
+    return refine(A, target.y, target.problem, target.solution)
 
 
 def _judged(X, y, w, b, b0, spec: Specification):
@@ -193,13 +209,20 @@ def _judged(X, y, w, b, b0, spec: Specification):
                  search=False)  # fmt: skip
 
 
-def _scale(target: Target, w, rule):
-    """(scale of the residuals, what rounding makes of it), in the units of the data."""
-    rows, solution = target.rows, target.solution
-    noise = rounding(target.problem, solution.phi)
-    r = np.where(np.abs(solution.r) <= noise, 0.0, solution.r)
-    noise = rows.y_scale * 4.0 * max(float(np.median(noise)), EPS * rows.typical)
-    return rows.y_scale * rule.scale(r, w, rows.n_cols), max(noise, EPS * abs(rows.y_shift))
+def _residual(A: ExactMatrix, X, target: Target, b, b0):
+    """(r (n,) of (b, b0) in the units of ``target.rows``, what the last places of (b, b0) make of one)."""
+    scale = target.rows.y_scale
+    x = np.append(b, b0) if target.rows.intercept else b
+    return A.residual(target.y / scale, x / scale), 4.0 * EPS * float(np.median(np.abs(X) @ np.abs(b / scale)))
+
+
+def _scale(target: Target, r, least, w, rule):
+    """(scale of the residuals r (n,), what rounding, at ``least``, makes of it), in the units of the data."""
+    rows = target.rows
+    noise = rounding(target.problem, target.solution.phi)
+    r = np.where(np.abs(r) <= noise, 0.0, r)
+    noise = max(4.0 * float(np.median(noise)), 4.0 * EPS * rows.typical, least)
+    return rows.y_scale * rule.scale(r, w, rows.n_cols), rows.y_scale * noise
 
 
 def _outliers(targets):

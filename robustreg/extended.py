@@ -49,6 +49,10 @@ class ExactMatrix:
         """A x for x = (hi, lo), (m,) each: arrays (n,) whose sum it is, the largest first."""
         return self._products(self.parts, x)
 
+    def residual(self, y, x):
+        """y - A x for y (n,) of about size 1 and x (m,), in the units of the data, to the last digits."""
+        return _sum([y, *(-term for term in self.dot((np.ldexp(x, self.exponent), np.zeros(len(x)))))])[0]
+
     def tdot(self, x):
         """A'x for x = (hi, lo), (n,) each: arrays (m,) whose sum it is, the largest first."""
         return self._products([part.T for part in self.parts], x)

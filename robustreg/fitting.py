@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .blocks import NotFiniteError
-from .direct import direct
+from .direct import direct, too_fine
 from .rows import make_rows
 from .scale import fixed_point
 from .solution import Options, Status
@@ -17,6 +17,7 @@ from .solvers.reduction import reduced
 from .specification import Fit, Specification
 from .stream import make_stream
 
+EPS = np.finfo(np.float64).eps
 TALL = 4  # rows per column from which passes over a stream are tried first
 SMALL = 2**10  # entries of X up to which least squares is refined to the last digit
 
@@ -89,10 +90,12 @@ def _without_scale(fitted, X, y, w, spec: Specification) -> Fit | None:
         found = fitted(absolute)
         return replace(found, objective=found.objective * (2.0 * rule.delta if rule.joint else 1.0))
     # Beside a loss that vanishes with its knot the penalty is infinite.
-    flat = np.zeros((len(y), 1))
+    flat, rows = np.zeros((len(y), 1)), _rows_of(X, w, spec)()
     found = _at_knot(flat, y, w, replace(absolute, alpha=0.0), None, _rows_of(flat, w, spec))
-    found = replace(found, coef=np.zeros((1, X.shape[1])), rank=_rows_of(X, w, spec)().rank)
-    return found if found.scale[0] <= found.scale_noise[0] else None
+    noise, r = found.scale_noise[0], (y - found.intercept)[:, 0]
+    if rule.scale(np.where(np.abs(r) <= noise, 0.0, r), w, rows.n_cols) > noise:  # of all coefficients, 0 or not
+        return None
+    return replace(found, coef=np.zeros((1, X.shape[1])), rank=rows.rank)
 
 
 def _together(fits) -> Fit:
@@ -131,9 +134,12 @@ def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
         if solution is None or not solution.gap <= spec.tol:
             return None
         coefficients.append(stream.raw(solution.phi))
+        if too_fine(spec, coefficients[-1][1:]):
+            return None
         found.append(solution)
         if spec.rule:
             r, noise = stream.residual(solution.phi)
+            noise = max(noise, EPS * abs(coefficients[-1][1]))  # the last place of the intercept
             scales.append((spec.rule.scale(r, w, stream.n_cols), noise))
         beyond.append(np.abs(r) > noise if spec.rule and not knot else solution.beyond)
     return Fit(

@@ -105,8 +105,9 @@ def m_scale(size, w, k, total) -> float:
     most, t = k * k, 0.0
     inner_sum, outer = w @ square, 0.0
     while inner_sum > 0.0 and outer < total:
-        t = (total - outer) / inner_sum
-        beyond = square * t > most
+        with np.errstate(over="ignore", invalid="ignore"):  # what is left may be next to nothing
+            t = (total - outer) / inner_sum
+            beyond = square * t > most
         if not beyond.any():
             return unit / np.sqrt(t)
         outer += most * w[beyond].sum()

@@ -78,7 +78,7 @@ class Stream:
 
         self.columns.inner.sweep(kernel)
         y = np.abs(self.y[:: 1 + self.n_rows // SAMPLE] - self.y_shift)
-        return out, EPS * max(4.0 * float(np.median(y) + np.abs(phi).sum()), abs(self.y_shift))
+        return out, 4.0 * EPS * float(np.median(y) + np.abs(phi).sum())
 
     def take(self, index, phi):
         """(Z (k, m), r (k,), w (k,)) of some rows, residuals at phi."""
