@@ -2,8 +2,21 @@
 
 from ._version import __version__
 from .certificate import Certificate, certify
+from .display import DeltaPathDisplay, FitDisplay, LossDisplay, ResidualsDisplay
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
 
-__all__ = ["Certificate", "DeltaPath", "LinearRegressor", "LinearRegressorCV", "__version__", "certify", "delta_path"]
+__all__ = [
+    "Certificate",
+    "DeltaPath",
+    "DeltaPathDisplay",
+    "FitDisplay",
+    "LinearRegressor",
+    "LinearRegressorCV",
+    "LossDisplay",
+    "ResidualsDisplay",
+    "__version__",
+    "certify",
+    "delta_path",
+]

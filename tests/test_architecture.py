@@ -11,7 +11,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each module may import from modules further down only; modules on one line may not import each other,
 # but for the solvers' order below.
 FLOORS = [
+    ["__main__"],
     ["__init__"],
+    ["display"],
+    ["display.loss", "display.residuals", "display.path", "display.fit"],
+    ["display.drawing"],
     ["certificate"],
     ["linear_regressor_cv"],
     ["path"],
@@ -90,11 +94,13 @@ def test_only_the_door_knows_scikit_learn(path):
     }
     allowed = pure | (
         {"sklearn"}
-        if module_name(path) in {"linear_regressor", "linear_regressor_cv", "certificate", "path"}
+        if module_name(path) in {"linear_regressor", "linear_regressor_cv", "certificate", "path", "display.fit"}
         else set()
     )
     allowed |= {"joblib"} if module_name(path) == "linear_regressor_cv" else set()  # scikit-learn brings it, too
     allowed |= {"threadpoolctl"} if module_name(path) == "threads" else set()  # scikit-learn brings it
+    allowed |= {"matplotlib"} if module_name(path) == "display.drawing" else set()  # within plot
+    allowed |= {"sklearn", "platform", "threadpoolctl"} if module_name(path) == "__main__" else set()
     assert outside <= allowed
 
 
@@ -117,3 +123,8 @@ def test_the_proof_shares_nothing_with_the_solvers():
 
 def test_losses_are_pointwise():
     assert imports(PACKAGE / "losses.py") == (set(), {"__future__", "dataclasses", "numpy"})
+
+
+def test_displays_take_fitted_estimators_and_records():
+    for path in (PACKAGE / "display").glob("*.py"):
+        assert not {"linear_regressor", "fitting", "solvers"} & imports(path)[0]

@@ -1,0 +1,65 @@
+"""What the displays share: axes, styles, and the numbers of a fitted estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+STYLES = {
+    "mse": {"color": "#0072B2", "linestyle": "-"},
+    "mae": {"color": "#D55E00", "linestyle": "--"},
+    "huber": {"color": "#009E73", "linestyle": "-."},
+}
+MOST = 5000  # points that are drawn of more rows, beside the most extreme
+EXTREME = 100
+
+
+def panels(ax: Any, shape: tuple[int, int], figsize, **kwargs) -> tuple[Any, np.ndarray]:
+    """(figure, axes (k,)) in rows and columns of ``shape``: new, within one Axes, or those given."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('Displays need matplotlib: pip install matplotlib, or "robustreg[plots]".') from error
+    count = shape[0] * shape[1]
+    if ax is None:
+        figure, axes = plt.subplots(*shape, figsize=figsize, layout="constrained", **kwargs)
+        return figure, np.atleast_1d(axes).ravel()
+    given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(given) == 1 and count > 1:
+        given[0].set_axis_off()
+        return given[0].figure, given[0].get_subplotspec().subgridspec(*shape).subplots(**kwargs).ravel()
+    if len(given) != count:
+        raise ValueError(f"ax must be one Axes, or {count} of them; got {len(given)}.")
+    return given[0].figure, given
+
+
+def vector(name: str, values: Any) -> np.ndarray:
+    """The values as an array (n,); ValueError if they have another shape."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"{name} must be of shape (n_samples,): a display shows one target; got shape {array.shape}."
+        )
+    return array
+
+
+def knot_of(estimator: Any) -> float:
+    """The knot of Huber's loss in units of y; ValueError if there is none, or one for each of several targets."""
+    delta = getattr(estimator, "delta_", getattr(estimator, "delta", None))
+    if delta is None:
+        raise ValueError(f"estimator must have a delta, as LinearRegressor has; got {estimator!r}.")
+    scale = getattr(estimator, "scale_", 1.0)
+    if np.ndim(scale):
+        raise ValueError(f"estimator must be fitted to one target; got one with {len(scale)}.")
+    return float(delta * scale)
+
+
+def some_of(size: np.ndarray) -> np.ndarray:
+    """Indices of MOST rows (n,) drawn at random, always the same ones, and of those of largest ``abs(size)``."""
+    if len(size) <= MOST:
+        return np.arange(len(size))
+    extreme = np.argpartition(np.abs(size), -EXTREME)[-EXTREME:]
+    return np.union1d(np.random.default_rng(0).choice(len(size), MOST, replace=False), extreme)

@@ -1,0 +1,149 @@
+"""The losses and their slopes, and the residuals of a fit below them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..losses import Absolute, Huber, Squared
+from .drawing import STYLES, knot_of, panels, vector
+
+
+class LossDisplay:
+    """The three losses and their slopes against the residual.
+
+    The absolute loss is drawn times delta, so that all have the units of y squared and it is the limit of
+    Huber's for large residuals.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (n_points,)
+        Where the losses are evaluated, in units of y.
+    loss, slope : dict of str to ndarray of shape (n_points,)
+        Value and derivative of ``"mse"``, ``"mae"`` and ``"huber"``.
+    delta : float
+        The knot of Huber's loss, in units of y.
+    rug : ndarray of shape (n_samples,) or None
+        Residuals of a fit, drawn below the losses.
+
+    Attributes
+    ----------
+    ax_ : ndarray of matplotlib Axes of shape (2,)
+        The losses and their slopes.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    ResidualsDisplay : The residuals of one fit.
+
+    Examples
+    --------
+    >>> from robustreg import LossDisplay
+    >>> display = LossDisplay.from_delta(1.0, plot=False)
+    >>> float(display.loss["huber"][-1]), float(display.slope["huber"][-1])
+    (2.5, 1.0)
+    """
+
+    def __init__(self, *, residual, loss, slope, delta, rug=None):
+        self.residual, self.loss, self.slope, self.delta, self.rug = residual, loss, slope, delta, rug
+
+    @classmethod
+    def from_delta(cls, delta: float = 1.35, *, residuals: Any = None, ax: Any = None, plot: bool = True):
+        """Losses for a given knot.
+
+        Parameters
+        ----------
+        delta : float, default=1.35
+            The knot of Huber's loss, positive.
+        residuals : array-like of shape (n_samples,) or None, default=None
+            Residuals of a fit for the rug.
+        ax : matplotlib Axes, or two of them, or None, default=None
+            Where to draw.
+        plot : bool, default=True
+            Whether to draw at once.
+
+        Returns
+        -------
+        LossDisplay
+            The display.
+        """
+        delta = float(delta)
+        if not 0.0 < delta < np.inf:
+            raise ValueError(f"delta must be a finite number > 0; got {delta!r}.")
+        rug = None if residuals is None else vector("residuals", residuals)
+        limit = 3.0 * delta
+        if rug is not None:
+            limit = float(np.clip(1.5 * np.quantile(np.abs(rug), 0.9), 2.0 * delta, 6.0 * delta))
+        r = np.linspace(-limit, limit, 601)
+        losses = {"mse": (Squared(), 1.0), "mae": (Absolute(), delta), "huber": (Huber(delta), 1.0)}
+        display = cls(
+            residual=r,
+            loss={name: unit * loss.value(r) for name, (loss, unit) in losses.items()},
+            slope={name: unit * loss.slope(r) for name, (loss, unit) in losses.items()},
+            delta=delta,
+            rug=rug,
+        )
+        return display.plot(ax) if plot else display
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, plot: bool = True):
+        """Draw the losses for the knot of a fitted estimator, above its residuals.
+
+        Parameters
+        ----------
+        estimator : LinearRegressor or LinearRegressorCV
+            Fitted.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        ax : matplotlib Axes, or two of them, or None, default=None
+            Where to draw.
+        plot : bool, default=True
+            Whether to draw at once.
+
+        Returns
+        -------
+        LossDisplay
+            The display.
+        """
+        residuals = vector("y", y) - vector("predictions", estimator.predict(X))
+        return cls.from_delta(knot_of(estimator), residuals=residuals, ax=ax, plot=plot)
+
+    def plot(self, ax: Any = None, **kwargs: Any):
+        """Draw the losses and their slopes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or two of them, or None, default=None
+            Where to draw; a single one is divided. None: a new figure.
+        **kwargs : dict
+            Passed to the lines.
+
+        Returns
+        -------
+        LossDisplay
+            The display itself.
+        """
+        self.figure_, self.ax_ = panels(ax, (1, 2), figsize=(9.0, 3.6))
+        names = {"mse": "mse", "mae": "mae, times delta", "huber": "huber"}
+        for panel, curves, label in zip(
+            self.ax_, (self.loss, self.slope), ("loss", "slope of the loss"), strict=True
+        ):
+            for name, curve in curves.items():
+                panel.plot(self.residual, curve, **({"label": names[name]} | STYLES[name] | kwargs))
+            for knot in (-self.delta, self.delta):
+                panel.axvline(knot, color="0.6", linewidth=0.8, linestyle=":")
+            panel.set(xlabel="residual (units of y)", ylabel=label, xlim=(self.residual[0], self.residual[-1]))
+        self.ax_[0].set(ylim=(-0.05 * self.loss["huber"][-1], 1.6 * self.loss["huber"][-1]), title="losses")
+        self.ax_[1].set(ylim=(-1.8 * self.delta, 1.8 * self.delta), title=f"slopes, delta = {self.delta:.3g}")
+        self.ax_[0].legend(loc="upper center")
+        if self.rug is not None:
+            inside = np.abs(self.rug) <= self.residual[-1]
+            some = np.quantile(self.rug[inside], np.linspace(0.0, 1.0, min(2000, np.count_nonzero(inside))))
+            self.ax_[0].plot(some, np.zeros(len(some)), "|", color="0.2", alpha=0.4, markersize=9, label="_rug")
+            if outside := np.count_nonzero(~inside):
+                self.ax_[0].set_xlabel(f"residual (units of y); {outside} beyond the picture")
+        return self
