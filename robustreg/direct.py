@@ -64,10 +64,10 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
         objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
     gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
     scales = None
-    if spec.rule:  # residuals are known to the last place of the intercept, at best
-        last = [EPS * abs(b0) / target.rows.y_scale for target, (_, b0) in zip(targets, raw, strict=True)]
-        known = zip(targets, last, strict=True)
-        scales = [_scale(target, target.solution.r, least, w, spec.rule) for target, least in known]
+    if spec.rule:
+        scales = [
+            _scale(t, *_residual(t, y, b0), w, spec.rule) for t, y, (_, b0) in zip(targets, Y.T, raw, strict=True)
+        ]
     delicate = rows.delicate or too_fine(spec, [b0 for _, b0 in raw])
     if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (delicate or spec.loss == "mse"):
         dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
@@ -77,7 +77,7 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
             if better := _refined(A, target):
                 raw[k] = better
                 if spec.rule:
-                    scales[k] = _scale(target, *_residual(A, dense, target, *better), w, spec.rule)
+                    scales[k] = _scale(target, *_exact_residual(A, dense, target, Y[:, k], *better), w, spec.rule)
         if delicate:  # the independent proof has the last word
             judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
@@ -209,11 +209,17 @@ def _judged(X, y, w, b, b0, spec: Specification):
                  search=False)  # fmt: skip
 
 
-def _residual(A: ExactMatrix, X, target: Target, b, b0):
+def _residual(target: Target, y, b0):
+    """(r (n,) in the units of ``target.rows``, what the last place of the intercept makes of one), y not moved."""
+    scale = target.rows.y_scale
+    return target.solution.r + (y - target.y) / scale, EPS * abs(b0) / scale
+
+
+def _exact_residual(A: ExactMatrix, X, target: Target, y, b, b0):
     """(r (n,) of (b, b0) in the units of ``target.rows``, what the last places of (b, b0) make of one)."""
     scale = target.rows.y_scale
     x = np.append(b, b0) if target.rows.intercept else b
-    return A.residual(target.y / scale, x / scale), 4.0 * EPS * float(np.median(np.abs(X) @ np.abs(b / scale)))
+    return A.residual(y / scale, x / scale), 4.0 * EPS * float(np.median(np.abs(X) @ np.abs(b / scale)))
 
 
 def _scale(target: Target, r, least, w, rule):

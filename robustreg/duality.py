@@ -5,9 +5,9 @@ For a problem of ``problem.py`` whose quadratic is the ridge penalty (h = c = 0)
     D(u) = sum_i w_i (u_i y_i - l*(u_i)) - phi'G phi / 2   for any phi with G phi = Z'Wu,
     subject to abs(u_i) <= bound.
 
-From any candidate (phi, u) a feasible point is made in two moves: add Z delta with
-Z'WZ delta = G phi - Z'Wu, so that Z'Wu = G phi; then shrink u by t <= 1 until abs(u) <= bound, which
-leaves Z'Wu = t G phi. Inserting both into P - D and collecting terms,
+From any candidate (phi, u) a feasible point is made in two moves: add D Z delta with
+Z'W D Z delta = G phi - Z'Wu, so that Z'Wu = G phi, where D are the squares of how far off rounding makes each u; then
+shrink u by t <= 1 until abs(u) <= bound, which leaves Z'Wu = t G phi. Inserting both into P - D and collecting terms,
 
     P - D = sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + (1 - t)^2 phi'G phi / 2,
 
@@ -64,16 +64,18 @@ def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
 
 
 def _feasible(problem: Problem, phi, r, u):
-    """(u + v with Z'W(u + v) = G phi, whether it is), v the smallest beside the rounding of u.
+    """(u + D Z delta with Z'W(u + D Z delta) = G phi, whether it is).
 
     That what is missing might be rounding is not enough where u is bounded: the rounding of one row of high leverage
     may be more than all others can pull.
     """
     rows, noise, last, factor = problem.rows, rounding_of_dual(problem, phi, r, u), np.inf, None
     for _ in range(CORRECTIONS):
-        missing = np.abs(problem.descent(u, phi))
+        descent = problem.descent(u, phi)
+        missing = np.abs(descent)
         unknown = np.all(missing <= _rounding_of_descent(problem, phi, noise))
-        if is_stationary(problem, phi, u) or (unknown and np.isinf(problem.loss.bound)):
+        known = np.all(missing <= _rounding_of_descent(problem, phi, ROUNDED * np.abs(u)))
+        if known or (unknown and np.isinf(problem.loss.bound)):
             return u, True
         if not missing.max() < 0.25 * last:
             break
@@ -83,7 +85,7 @@ def _feasible(problem: Problem, phi, r, u):
             factor = linalg.factor_of_root(rows.triangle(rows.w * spread))
             if not factor.rcond:
                 spread, factor = 1.0, rows.factor
-        u = u - spread * rows.fitted(factor.solve(problem.descent(u, phi)))
+        u = u - spread * rows.fitted(factor.solve(descent))
     return u, bool(unknown)
 
 

@@ -30,6 +30,7 @@ FOUND = {
     "a scale of residuals before the last digits of the coefficients": [918500],
     "a scale below the last place of the intercept": [1517238],
     "a knot near the last place of the intercept": [2508035, 2511201],
+    "a scale of targets that were moved nearer": [5037405, 5043816, 6008238],
     "a scale of 0 for fewer coefficients than there are": [1511716],
     "residuals next to nothing, whose scale overflows": [1513045],
     "nearly dependent columns lose the last digits": [1847, 1909, 1942],
