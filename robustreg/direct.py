@@ -165,7 +165,7 @@ def typical(y) -> float:
 def _attempt(rows: Rows, y, spec: Specification, start) -> Target:
     rows = rows.with_target(y)
     loss, alpha, unit = _in_units_of(rows, spec)
-    options = Options(spec.max_iter, spec.verbose, None if start is None else rows.from_raw(*start))
+    options = Options(spec.max_iter, spec.tell, None if start is None else rows.from_raw(*start))
     return Target(y, rows, loss, alpha, unit, 0.0, solve(rows, loss, alpha, spec.solver, spec.tol, options))
 
 

@@ -60,6 +60,8 @@ def _scaled(X, y, w, spec: Specification, rows) -> Fit:
         nonlocal n_iter, start
         found = fitted(replace(spec, knot=rule.delta * s, alpha=rule.alpha(spec.alpha, s)))
         n_iter, start = n_iter + found.n_iter, (found.coef, found.intercept)
+        if spec.tell:
+            spec.tell(f"scale {s:.6g}, of residuals {found.scale[0]:.6g}", len(y), float(found.gap[0]))
         return found
 
     first = fitted(replace(spec, loss="mse", alpha=rule.alpha(spec.alpha, 0.0)))
@@ -127,10 +129,10 @@ def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
         if stream is None:
             return None
         if spec.loss == "mse":
-            gram, solution = closed_form(stream, spec.alpha, gram)
+            gram, solution = closed_form(stream, spec.alpha, Options(1, spec.tell), gram)
         else:
             guess = None if start is None else stream.from_raw(start[0][k], start[1][k])
-            solution = reduced(stream, knot, spec.alpha, Options(spec.max_iter, spec.verbose, guess))
+            solution = reduced(stream, knot, spec.alpha, Options(spec.max_iter, spec.tell, guess))
         if solution is None or not solution.gap <= spec.tol:
             return None
         coefficients.append(stream.raw(solution.phi))

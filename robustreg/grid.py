@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,7 @@ def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
     dense data come from a few passes over all rows; those that this does not find, and all others, are fits
     of their own.
     """
+    tell, spec = spec.tell or (lambda *step: None), replace(spec, tell=None)
     if sets[0] is not None and not sets[0].all():
         kept = sets[0] > 0.0
         X, y, sets = X[kept], y[kept], [w[kept] for w in sets]
@@ -55,14 +57,14 @@ def on_grid(X, y, spec: Specification, deltas, sets, base=None) -> Grid:
     )  # fmt: skip
     done = np.zeros((S, K), dtype=bool)
     if spec.loss == "huber" and spec.rule is None and isinstance(X, np.ndarray):
-        _from_passes(grid, done, X, y, spec, deltas, sets, base)
+        _from_passes(grid, done, X, y, spec, deltas, sets, base, tell)
     for s, w in enumerate(sets):
         if not done[s].all():
-            _one_by_one(grid, done[s], X, y, spec, deltas, s, w)
+            _one_by_one(grid, done[s], X, y, spec, deltas, s, w, tell)
     return grid
 
 
-def _from_passes(grid, done, X, y, spec, deltas, sets, base):
+def _from_passes(grid, done, X, y, spec, deltas, sets, base, tell):
     """Fill in what is found in a few passes over all rows."""
     if base is None:
         middle = fit(X, y[:, None], sets[0], replace(spec, knot=float(deltas[len(deltas) // 2])))
@@ -82,6 +84,10 @@ def _from_passes(grid, done, X, y, spec, deltas, sets, base):
                 if phi is not None and np.all(np.isfinite(phi)):
                     grid.coef[s, k], grid.intercept[s, k] = stream.raw(phi)
                     done[s, k] = True
+            if count := int(done[:, k].sum()):
+                kept = max(len(solved.settled.index) for solved in found if solved is not None)
+                gap = grid.gap[k] if done[0, k] else math.nan
+                tell(f"delta {deltas[k]:.4g}, {count} of {len(sets)} sets", kept, gap, count)
 
 
 def _certified(grid, k, stream, knots: Knots, solved: Solved, spec):
@@ -99,7 +105,7 @@ def _certified(grid, k, stream, knots: Knots, solved: Solved, spec):
     return streamed.phi
 
 
-def _one_by_one(grid, done, X, y, spec, deltas, s, w):
+def _one_by_one(grid, done, X, y, spec, deltas, s, w, tell):
     """Fill in the others for the set s, from the largest down, each from the last."""
     present = slice(None) if w is None or w.all() else w > 0.0
     X, y, w = X[present], y[present][:, None], w if w is None else w[present]
@@ -112,6 +118,7 @@ def _one_by_one(grid, done, X, y, spec, deltas, s, w):
             if found.scale is not None:
                 grid.scale[s, k] = found.scale[0]
             grid.exact[s, k] = found.statuses <= {Status.EXACT, Status.NO_SCALE} and found.gap[0] <= spec.tol
+            tell(f"delta {deltas[k]:.4g}, set {s}", len(y), float(found.gap[0]), 1)
             if s == 0:
                 grid.objective[k], grid.gap[k] = found.objective[0], found.gap[0]
                 grid.n_outliers[k] = 0 if found.outliers is None else found.outliers.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import parameters
 from .blocks import NotFiniteError
 from .fitting import fit
+from .progress import CallbackSupportMixin, begun, with_callbacks
 from .scale import Rule
 from .solution import Status
 from .specification import Fit, Specification
@@ -23,7 +25,7 @@ DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.in
           np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
 
 
-class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression under squared, absolute or Huber loss, solved exactly.
 
     Minimises over coefficients b and intercept b0
@@ -69,7 +71,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Start from the coefficients of the previous fit. This can save iterations and never changes
         the answer.
     verbose : int, default=0
-        1 prints a line per iteration.
+        1 prints a line for each pass over the data and each iteration: seconds since the fit began, how many rows are
+        still open, and the relative gap of the problem that the step solves.
 
     Attributes
     ----------
@@ -120,6 +123,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl`` and joblib
     set both), without a copy, in any memory order; float32 by block. The number of threads does not change a
     single bit of the answer.
+
+    With scikit-learn 1.9 or later, callbacks such as ``sklearn.callback.ProgressBar`` hear of the same steps as
+    ``verbose`` prints: ``set_callbacks(ProgressBar())``. A fit ends where it is exact, whatever they ask.
 
     References
     ----------
@@ -199,24 +205,30 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         before = self.__dict__.copy()
         try:
-            spec = self._specification()
-            data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
-            # A dense X is read often enough to see what is not finite on the way.
-            X, y = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
-            w = parameters.weights(sample_weight, X.shape[0])
-            y = np.asarray(y, dtype=np.float64)
-            try:
-                with one_blas_thread():
-                    fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
-            except NotFiniteError:
-                validate_data(self, *data, **check)
-                raise
-            self._assign(fitted, X.dtype, y.ndim)
+            self._warn(self._fit(X, y, sample_weight))
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         return self
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight) -> Fit:
+        spec = self._specification()
+        data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
+        # A dense X is read often enough to see what is not finite on the way.
+        X, y = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        w = parameters.weights(sample_weight, X.shape[0])
+        y = np.asarray(y, dtype=np.float64)
+        try:
+            with begun(self, self.verbose) as progress, one_blas_thread():
+                spec = replace(spec, tell=progress.tell)
+                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
+        except NotFiniteError:
+            validate_data(self, *data, **check)
+            raise
+        self._assign(fitted, X.dtype, y.ndim)
+        return fitted
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets.
@@ -246,6 +258,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
         parameters.flag("warm_start", self.warm_start)
         loss = parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)]
+        parameters.count("verbose", self.verbose, least=0)
         delta = parameters.number("delta", self.delta, positive=True)
         scale = parameters.scale(self.scale, loss, delta)
         return Specification(
@@ -257,7 +270,6 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             solver=parameters.choice("solver", self.solver, parameters.SOLVERS),
             max_iter=parameters.count("max_iter", self.max_iter, least=1),
             tol=parameters.number("tol", self.tol, positive=True),
-            verbose=parameters.count("verbose", self.verbose, least=0),
         )
 
     def _start(self, y):
@@ -273,8 +285,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Fitted attributes from a record; one target given as a vector loses its axis."""
         dtype = np.float32 if dtype == np.float32 else np.float64
         one = y_ndim == 1
-        self.coef_ = _as(dtype, fitted.coef[0] if one else fitted.coef)
-        self.intercept_ = _as(dtype, fitted.intercept[0] if one else fitted.intercept)
+        self.coef_ = parameters.in_dtype(dtype, fitted.coef[0] if one else fitted.coef)
+        self.intercept_ = parameters.in_dtype(dtype, fitted.intercept[0] if one else fitted.intercept)
         self.objective_ = float(fitted.objective[0]) if one else fitted.objective
         self.dual_gap_ = float(fitted.gap[0]) if one else fitted.gap
         self.converged_ = fitted.statuses <= {Status.EXACT, Status.NO_SCALE} and bool(np.all(fitted.gap <= self.tol))
@@ -288,17 +300,10 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
             scale = np.full(len(fitted.gap), float(self.scale)) if fitted.scale is None else fitted.scale
             self.scale_ = float(scale[0]) if one else scale
+
+    def _warn(self, fitted: Fit) -> None:
         for status in fitted.statuses - {Status.EXACT, Status.NO_SCALE}:
             message = f"{status.value} dual_gap_={np.max(fitted.gap):.3g}, tol={self.tol:g}."
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         if Status.NO_SCALE in fitted.statuses:
             warnings.warn(Status.NO_SCALE.value, UserWarning, stacklevel=3)
-
-
-def _as(dtype, value):
-    """Fitted numbers in the dtype of X; ValueError if they do not fit into it."""
-    with np.errstate(over="ignore"):
-        cast = np.asarray(value, dtype=dtype)
-    if not np.all(np.isfinite(cast)):
-        raise ValueError(f"The coefficients overflow {np.dtype(dtype).name}: rescale X or y, or use float64.")
-    return cast if cast.ndim else cast[()]

@@ -23,6 +23,7 @@ from .cross_validation import chosen, present, results, scores_of, training_sets
 from .grid import candidates, on_grid
 from .linear_regressor import DTYPES, LinearRegressor
 from .path import DeltaPath
+from .progress import CallbackSupportMixin, begun, with_callbacks
 from .threads import one_blas_thread
 
 DELTAS = 20
@@ -31,7 +32,7 @@ FITTED = ("coef_", "intercept_", "objective_", "dual_gap_", "converged_", "uniqu
           "orthogonal_", "scale_", "outliers_")  # fmt: skip
 
 
-class LinearRegressorCV(RegressorMixin, BaseEstimator):
+class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     """Linear regression with delta, and alpha, chosen by cross-validation.
 
     Every candidate is the exact minimiser that :class:`LinearRegressor` finds. Those that share their rows are
@@ -65,7 +66,7 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
     tol : float, default=1e-9
         As of :class:`LinearRegressor`.
     verbose : int, default=0
-        As of :class:`LinearRegressor`.
+        1 prints a line for each candidate and for each step of the fit to all rows, as :class:`LinearRegressor` does.
 
     Attributes
     ----------
@@ -178,7 +179,12 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
         """
         before = self.__dict__.copy()
         try:
-            self._fit(X, y, sample_weight, params)
+            if not self._fit(X, y, sample_weight, params):
+                warnings.warn(
+                    "Some fits of the cross-validation are not certified: scores may belong to other coefficients.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -208,7 +214,9 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
             scorer.set_score_request(sample_weight=True)
         return scorer
 
-    def _fit(self, X, y, sample_weight, params):
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, params) -> bool:
+        """Whether all fits of the cross-validation are certified."""
         # 1. What was given.
         model = LinearRegressor(
             self.loss, scale=self.scale, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol,
@@ -221,53 +229,49 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
         splitter, scorer = check_cv(self.cv), None if self.scoring in (None, SCORING) else self._scorer()
         split_params, score_params = self._routed(w, params)
         splits = list(splitter.split(X, y, **split_params))
-        # 2. The candidates, fitted to all rows and to each training set.
-        scale = self.scale if spec.rule is None else 1.0
-        base = None
-        if spec.loss != "huber":
-            deltas = np.ones(1)
-        elif isinstance(deltas, int):
-            with one_blas_thread():
-                deltas, base = candidates(*present(X, y, w), spec, deltas)
-            deltas = deltas / scale
         sets = [w, *training_sets(splits, w, len(y))]
         n_groups = min(effective_n_jobs(self.n_jobs), len(splits))
-        groups = [range(1 + i, len(sets), n_groups) for i in range(n_groups)]
-        jobs = [(replace(spec, alpha=float(alpha)), group) for alpha in alphas for group in groups]
-        grids = Parallel(n_jobs=self.n_jobs)(
-            delayed(_solved)(X, y, spec, deltas * scale, [w, *(sets[s] for s in group)], None if spec.alpha else base)
-            for spec, group in jobs
-        )
-        # 3. Their scores, and the choice.
-        scores = np.empty((len(splits), len(alphas), len(deltas)))
-        for job, (grid, (_, group)) in enumerate(zip(grids, jobs, strict=True)):
-            for place, s in enumerate(group, start=1):
-                rows = X, y, splits[s - 1][1]
-                scores[s - 1, job // n_groups] = scores_of(
-                    model, scorer, score_params, *rows, grid.coef[place], grid.intercept[place]
-                )
-        self.cv_results_ = results(scores, alphas, deltas if spec.loss == "huber" else None)
-        a, k = chosen(scores, self.one_standard_error)
-        self.alpha_, self.best_score_ = float(alphas[a]), float(scores[:, a, k].mean())
-        self.__dict__.pop("delta_", None)
-        self.__dict__.pop("path_", None)
-        if spec.loss == "huber":
-            self.delta_, full = float(deltas[k]), grids[a * n_groups]
-            self.path_ = DeltaPath(
-                deltas, full.coef[0], full.intercept[0], full.n_outliers, full.objective, full.gap,
-                full.scale[0] * scale, False,
-            )  # fmt: skip
-        # 4. The fit to all rows.
-        model.set_params(alpha=self.alpha_, delta=getattr(self, "delta_", model.delta)).fit(X, y, sample_weight)
-        for name in ("scale_", "outliers_"):
-            self.__dict__.pop(name, None)
-        self.__dict__.update({name: value for name, value in vars(model).items() if name in FITTED})
-        if not all(grid.exact.all() for grid in grids):
-            warnings.warn(
-                "Some fits of the cross-validation are not certified: their scores may belong to other coefficients.",
-                ConvergenceWarning,
-                stacklevel=3,
+        with begun(self, self.verbose, len(alphas) * n_groups + 2) as progress:
+            # 2. The candidates, fitted to all rows and to each training set.
+            scale, base = self.scale if spec.rule is None else 1.0, None
+            with progress.task("candidates", None) as task, one_blas_thread():
+                if spec.loss != "huber":
+                    deltas = np.ones(1)
+                elif isinstance(deltas, int):
+                    deltas, base = candidates(*present(X, y, w), replace(spec, tell=task.tell), deltas)
+                    deltas = deltas / scale
+            groups = [range(1 + i, len(sets), n_groups) for i in range(n_groups)]
+            jobs = [(replace(spec, alpha=float(alpha)), group) for alpha in alphas for group in groups]
+            tasks = [progress.task(f"alpha {job.alpha:g}", (1 + len(group)) * len(deltas)) for job, group in jobs]
+            grids = Parallel(n_jobs=self.n_jobs)(
+                delayed(_solved)(X, y, job, deltas * scale, [w, *(sets[s] for s in group)], base, task)
+                for (job, group), task in zip(jobs, tasks, strict=True)
             )
+            # 3. Their scores, and the choice.
+            scores = np.empty((len(splits), len(alphas), len(deltas)))
+            for job, (grid, (_, group)) in enumerate(zip(grids, jobs, strict=True)):
+                for place, s in enumerate(group, start=1):
+                    rows = X, y, splits[s - 1][1]
+                    scores[s - 1, job // n_groups] = scores_of(
+                        model, scorer, score_params, *rows, grid.coef[place], grid.intercept[place]
+                    )
+            self.cv_results_ = results(scores, alphas, deltas if spec.loss == "huber" else None)
+            a, k = chosen(scores, self.one_standard_error)
+            self.alpha_, self.best_score_ = float(alphas[a]), float(scores[:, a, k].mean())
+            for name in ("delta_", "path_", "scale_", "outliers_"):
+                self.__dict__.pop(name, None)
+            if spec.loss == "huber":
+                self.delta_, full = float(deltas[k]), grids[a * n_groups]
+                self.path_ = DeltaPath(
+                    deltas, full.coef[0], full.intercept[0], full.n_outliers, full.objective, full.gap,
+                    full.scale[0] * scale, False,
+                )  # fmt: skip
+            # 4. The fit to all rows.
+            model.set_params(alpha=self.alpha_, delta=getattr(self, "delta_", model.delta))
+            with progress.handed_to(model):
+                model.fit(X, y, sample_weight)
+            self.__dict__.update({name: value for name, value in vars(model).items() if name in FITTED})
+        return all(bool(grid.exact.all()) for grid in grids)
 
     def _checked(self, model: LinearRegressor):
         """(specification, deltas (k,) or how many, alphas (k,)), or an error that names the wrong one."""
@@ -298,6 +302,6 @@ class LinearRegressorCV(RegressorMixin, BaseEstimator):
         return {}, {} if w is None else {"sample_weight": w}
 
 
-def _solved(X, y, spec, knots, sets, base):
-    with one_blas_thread():
-        return on_grid(X, y, spec, knots, sets, base)
+def _solved(X, y, spec, knots, sets, base, task):
+    with task, one_blas_thread():
+        return on_grid(X, y, replace(spec, tell=task.tell), knots, sets, None if spec.alpha else base)

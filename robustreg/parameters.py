@@ -114,3 +114,12 @@ def weights(sample_weight, n_samples: int) -> np.ndarray | None:
     if not np.any(w > 0):
         raise ValueError("sample_weight must have a positive entry; got only zeros.")
     return w
+
+
+def in_dtype(dtype, value):
+    """Fitted numbers in the dtype of X; ValueError if they do not fit into it."""
+    with np.errstate(over="ignore"):
+        cast = np.asarray(value, dtype=dtype)
+    if not np.all(np.isfinite(cast)):
+        raise ValueError(f"The coefficients overflow {np.dtype(dtype).name}: rescale X or y, or use float64.")
+    return cast if cast.ndim else cast[()]

@@ -181,7 +181,7 @@ def delta_path(
             f"deltas must be given for more than {MOST_ROWS} rows, as the exact path has about one breakpoint "
             f"per row; got None for {len(y)} rows."
         )
-    spec = Specification("huber", 1.0, alpha, fit_intercept, "auto", 1000, TOL, 0)
+    spec = Specification("huber", 1.0, alpha, fit_intercept, "auto", 1000, TOL)
     with one_blas_thread():
         path, exact = _on(X, y, w, spec, deltas) if deltas is not None else _breakpoints(X, y, w, spec)
     if not exact:

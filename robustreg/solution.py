@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -47,15 +49,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """At most ``max_iter`` iterations, from ``start`` (m,) or None; a line for each if ``verbose``."""
+    """At most ``max_iter`` iterations, from ``start`` (m,) or None; ``tell``, if any, hears of each step."""
 
     max_iter: int
-    verbose: int = 0
+    tell: Callable | None = None
     start: np.ndarray | None = None
 
-    def report(self, line: str) -> None:
-        if self.verbose:
-            print(line)
+    def report(self, step: str, rows: int, gap: float = math.nan) -> None:
+        """A ``step`` is done, with so many ``rows`` open; ``gap`` is relative, of the problem it solves."""
+        if self.tell:
+            self.tell(step, rows, gap)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ class Specification:
     """The checked parameters of an estimator.
 
     ``knot`` and ``alpha`` in the units of the data; ``rule`` tells the residuals' scale that the knot is a multiple
-    of, and is None where the knot is given.
+    of, and is None where the knot is given; ``tell(step, rows, gap)``, if any, hears of each step.
     """
 
     loss: str
@@ -25,8 +26,8 @@ class Specification:
     solver: str
     max_iter: int
     tol: float
-    verbose: int
     rule: Rule | None = None
+    tell: Callable | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -167,8 +167,3 @@ def test_the_orthogonal_fallback_is_recorded():
     assert model.rank_ == 3  # the fourth column is a combination of two others
     near[:, 3] += 1e-8 * rng.standard_normal(40)
     assert LinearRegressor().fit(near, y).rank_ == 4
-
-
-def test_verbose_prints_a_line_per_iteration(capsys):
-    model = LinearRegressor("mae", verbose=1).fit(X, y)
-    assert len(capsys.readouterr().out.splitlines()) >= model.n_iter_

@@ -158,7 +158,7 @@ def test_folds_of_a_grid_are_fits_of_their_own(n, monkeypatch):
     sets[1][: n // 3] = 0.0
     sets[2][::2] = 2.0  # a bootstrap repeats rows
     sets[3][X[:, 4] == 1.0] = 0.0  # has a constant column
-    spec, deltas = Specification("huber", 1.0, 0.0, True, "auto", 1000, 1e-9, 0), np.array([0.1, 1.0, 5.0])
+    spec, deltas = Specification("huber", 1.0, 0.0, True, "auto", 1000, 1e-9), np.array([0.1, 1.0, 5.0])
     base = LinearRegressor("mae").fit(X, y)
     found = grid.on_grid(X, y, spec, deltas, sets, (base.coef_, base.intercept_))
     for s, w in enumerate(sets):

@@ -45,4 +45,5 @@ def solve(rows: Rows, loss: Loss, alpha: float, solver: str, tol: float, options
     else:
         status = Status.ITERATIONS if pair.exhausted else Status.ROUNDING
     work.n_iter = max(1, work.n_iter)
+    options.report(f"{solver} solver, iteration {work.n_iter}: proof", rows.n_rows, gap)
     return Solution(choice.phi, rows.residual(choice.phi), pair.u, objective, gap, choice.unique, status, work)

@@ -74,7 +74,7 @@ def interior(problem: Problem, phi, r, options: Options, work: Work, certify=Tru
     scale = (w @ np.maximum(np.abs(r), 64.0 * rounding(problem, phi))) / w.sum()
     best, best_gap, point, lowest, progress, done, last = None, np.inf, None, np.inf, 0, False, -1
     for point in central_path(path, phi, r, scale):
-        options.report(f"interior point {work.n_iter}: gap {point.gap:.3g}")
+        options.report(f"interior point {work.n_iter}", problem.rows.n_rows, point.gap)
         if point.gap <= TRY:
             for F in guesses(point, w, scale):
                 size, last = last, int(F.sum())

@@ -45,7 +45,7 @@ def least_squares(problem: Problem):
     return phi, r
 
 
-def closed_form(stream: Stream, alpha: float, gram=None):
+def closed_form(stream: Stream, alpha: float, options: Options, gram=None):
     """(Z'WZ, Streamed or None): refined normal equations of all rows, in two passes, three if ill-conditioned.
 
     ``gram`` is Z'WZ, if it is known. With the gradient g = Z'Wr - G phi the duality gap is exactly
@@ -57,6 +57,7 @@ def closed_form(stream: Stream, alpha: float, gram=None):
             gram, g = stream.gram()
         else:
             _, g = stream.residual_sums(np.zeros(stream.n_cols))
+        options.report("pass 1: normal equations", stream.n_rows)
         W, p = stream.weight, stream.columns.n_cols
         G = np.zeros(stream.n_cols)
         G[:p] = alpha * W * np.square(stream.columns.inverse_scale)
@@ -76,11 +77,10 @@ def closed_form(stream: Stream, alpha: float, gram=None):
             objective = 0.5 * (square + G @ np.square(phi))
             if not (np.isfinite(objective) and square > max(NOTHING_LEFT * explained, LEAST**2)):
                 break
-            phi = phi + step
+            phi, gap = phi + step, 0.5 * decrement / objective
+            options.report(f"pass {work.n_passes}: refinement", stream.n_rows, gap)
             if decrement <= REFINED**2 * explained:
-                return gram, Streamed(
-                    phi, (objective - 0.5 * decrement) / W, 0.5 * decrement / objective, True, None, work
-                )
+                return gram, Streamed(phi, (objective - 0.5 * decrement) / W, gap, True, None, work)
     return gram, None
 
 

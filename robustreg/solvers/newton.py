@@ -57,11 +57,9 @@ def newton(
         descent = problem.descent(loss.slope(r), phi)
         step = hessian.solve(zone, r, descent)
         decrement = step @ descent
-        if options.verbose:
-            inner = np.count_nonzero(zone)
-            options.report(
-                f"newton {work.n_iter}: knot {loss.knot:.3g}, {inner} inner rows, decrement {decrement:.3g}"
-            )
+        if options.tell:
+            lacking = 0.5 * decrement / (problem.value(r, phi) or 1.0)
+            options.report(f"newton {work.n_iter}", rows.n_rows, lacking)
         # 2. Stop where rounding of the residuals alone explains the gradient, or where the steps lead nowhere and are
         #    as small. The dual is that of the step's end, r - v in the quadratic zone: it fits the outer rows better
         #    than r itself does.

@@ -59,7 +59,7 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
         start = least_squares(stream, knot, alpha) if few else pilot(stream, knot, alpha)
         if start is None:
             return None
-        settled = _all_open(stream, start) if few else _settled(stream, start, knot, work)
+        settled = _all_open(stream, start) if few else _settled(stream, start, knot, options, work)
         near, off = np.zeros(m), start.s  # where the core starts, from start.phi, and how far off that is
         for _ in range(ROUNDS):
             if settled is None:
@@ -77,18 +77,20 @@ def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Stre
             phi = unit * choice.phi
             seen = verify(stream, phi, knot, settled.zone, DISTANT * start.typical + knot)
             work.n_passes += 1
-            options.report(f"pass {work.n_passes}: {len(settled.index)} rows kept, {len(seen.wrong)} settled wrongly")
+            step, n_kept = f"pass {work.n_passes}: verify", len(settled.index)
             if not len(seen.wrong):
-                return proved(
-                    stream, settled, problem, unit, replace(pair, phi=phi), choice.unique, seen, alpha, work
-                )
+                pair = replace(pair, phi=phi)
+                streamed = proved(stream, settled, problem, unit, pair, choice.unique, seen, alpha, work)
+                options.report(step, n_kept, streamed.gap if streamed else np.nan)
+                return streamed
+            options.report(f"{step}, {len(seen.wrong)} to open", n_kept)
             work.n_fixups += 1
             if len(seen.wrong) <= MANY * len(settled.index):
                 settled = _opened(settled, seen.wrong, *stream.take(seen.wrong, start.phi), knot)
                 near, off = phi - start.phi, OPENED * start.s
             elif work.n_fixups == 1:
                 start, near = replace(start, phi=phi), np.zeros(m)
-                settled = _settled(stream, start, knot, work)
+                settled = _settled(stream, start, knot, options, work)
             else:
                 return None
     return None
@@ -112,11 +114,12 @@ def _all_open(stream: Stream, start: Pilot) -> Settled:
     return Settled(None, np.zeros(m), 0.0, zone, np.arange(n), rows.columns.inner.X, r, rows.w)
 
 
-def _settled(stream: Stream, start: Pilot, knot, work) -> Settled | None:
+def _settled(stream: Stream, start: Pilot, knot, options: Options, work) -> Settled | None:
     most = stream.n_rows // 2
     settled = settle(stream, start.phi, knot, start.band, start.reach, start.rare, most)
     work.n_passes += 1
     work.n_kept = len(settled.index)
+    options.report(f"pass {work.n_passes}: settle", work.n_kept)
     some = 0 < work.n_kept <= most and len(settled.Z) == work.n_kept
     return settled if some and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
 
