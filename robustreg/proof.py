@@ -52,6 +52,14 @@ class Certificate:
     unique : bool or None
         Whether no other coefficients have the same objective; None where ``gap`` is not small enough
         to tell.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, certify
+    >>> X, y = [[1], [2], [3], [4], [5]], [0.8, 1.5, 1.8, 2.0, 25.0]
+    >>> certificate = certify(LinearRegressor("mse").fit(X, y), X, y, loss="mae")
+    >>> print(f"{certificate.objective:.2f}, at most {certificate.gap:.0%} above the minimum")
+    5.41, at most 16% above the minimum
     """
 
     loss: str
