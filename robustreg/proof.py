@@ -1,7 +1,7 @@
 """How far given coefficients are from optimal, from the data and nothing else.
 
 Independent of the solvers: no code, no factorisation and no intermediate result is shared with them.
-For any u that is feasible for the Fenchel dual (``docs/how-it-works.md``), with v = X'(wu) / W,
+For any u that is feasible for the Fenchel dual (``docs/how-it-works/certificate.md``), with v = X'(wu) / W,
 
     P(b, b0) - min P <= (1/W) sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + ||v - alpha b||^2 / (2 alpha),
 
