@@ -10,6 +10,9 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from robustreg import (
     DeltaPathDisplay,
@@ -117,6 +120,19 @@ def test_the_path_of_a_cross_validation():
     assert len(display.ax_) == 3
     assert display.ax_[2].get_xlabel() == f"delta (chosen: {model.delta_:.3g})"
     assert display.ax_[2].get_ylabel() == "error of the folds"
+
+
+def test_pipelines_and_searches_are_seen_through():
+    X, y = load_diabetes(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), LinearRegressorCV(deltas=5)).fit(X, y)
+    model = pipeline[-1]
+    residuals = ResidualsDisplay.from_estimator(pipeline, X, y, plot=False)
+    np.testing.assert_array_equal(residuals.beyond, model.outliers_)
+    assert LossDisplay.from_estimator(pipeline, X, y, plot=False).delta == model.delta_
+    np.testing.assert_array_equal(DeltaPathDisplay.from_estimator(pipeline).candidates, model.path_.deltas)
+    pipeline = make_pipeline(StandardScaler(), LinearRegressor("huber"))
+    search = GridSearchCV(pipeline, {"linearregressor__delta": [40.0]})
+    assert LossDisplay.from_estimator(search.fit(X, y), X, y, plot=False).delta == 40.0
 
 
 def test_lines_of_one_feature():

@@ -46,8 +46,15 @@ def vector(name: str, values: Any) -> np.ndarray:
     return array
 
 
+def last_step(estimator: Any) -> Any:
+    """The final estimator of a search and of a pipeline, or the estimator itself."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
 def knot_of(estimator: Any) -> float:
     """The knot of Huber's loss in units of y; ValueError if there is none, or one for each of several targets."""
+    estimator = last_step(estimator)
     delta = getattr(estimator, "delta_", getattr(estimator, "delta", None))
     if delta is None:
         raise ValueError(f"estimator must have a delta, as LinearRegressor has; got {estimator!r}.")

@@ -94,7 +94,7 @@ class LossDisplay:
         Parameters
         ----------
         estimator : LinearRegressor or LinearRegressorCV
-            Fitted.
+            Fitted; or a pipeline or search that ends in it.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)

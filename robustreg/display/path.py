@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .drawing import panels
+from .drawing import last_step, panels
 
 WIDE = 1e-4  # of its largest delta is the least that an exact path is drawn from
 POINTS = 400
@@ -92,7 +92,7 @@ class DeltaPathDisplay:
         Parameters
         ----------
         estimator : LinearRegressorCV
-            Fitted, with ``loss="huber"``.
+            Fitted, with ``loss="huber"``; or a pipeline that ends in it.
         feature_names : sequence of str or None, default=None
             Names for the legend; None: those seen in fit, if any.
         ax : matplotlib Axes, or one per panel, or None, default=None
@@ -105,6 +105,7 @@ class DeltaPathDisplay:
         DeltaPathDisplay
             The display.
         """
+        estimator = last_step(estimator)
         if not hasattr(estimator, "path_"):
             raise ValueError(f"estimator must be a LinearRegressorCV fitted with loss='huber'; got {estimator!r}.")
         names = getattr(estimator, "feature_names_in_", None) if feature_names is None else feature_names

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from .drawing import knot_of, panels, some_of, vector
+from .drawing import knot_of, last_step, panels, some_of, vector
 
 QUANTILES = 1000
 
@@ -104,7 +104,7 @@ class ResidualsDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; any regressor.
+            Fitted; any regressor, pipeline or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
@@ -121,7 +121,7 @@ class ResidualsDisplay:
         ResidualsDisplay
             The display.
         """
-        delta = knot_of(estimator) if hasattr(estimator, "outliers_") else None
+        delta = knot_of(estimator) if hasattr(last_step(estimator), "outliers_") else None
         return cls.from_predictions(y, estimator.predict(X), delta=delta, distribution=distribution, ax=ax, plot=plot)
 
     def plot(self, ax: Any = None, **kwargs: Any):
