@@ -53,5 +53,5 @@ plt.show()
 # %%
 # Four points that do not quite lie on a line, and three compromises: the absolute loss goes through two of them.
 
-FitDisplay.from_estimator(LinearRegressor(delta=0.1), x[:, None], y)
+FitDisplay.from_estimator(LinearRegressor("huber", delta=0.1), x[:, None], y)
 plt.show()

@@ -32,7 +32,7 @@ for loss, slope in slopes.items():
 # at most the pull of an error of delta. The slope of the truth is 0.5.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-FitDisplay.from_estimator(LinearRegressor(delta=1.0), x[:, None], y + 15.0 * (x == 10.0), ax=left)
+FitDisplay.from_estimator(LinearRegressor("huber", delta=1.0), x[:, None], y + 15.0 * (x == 10.0), ax=left)
 for loss, (color, dashes) in LOSSES.items():
     right.plot(moves, slopes[loss], color=color, linestyle=dashes, linewidth=2, label=loss)
 right.axhline(0.5, color="0.6", linewidth=1)

@@ -18,8 +18,8 @@ def report() -> str:
         f"numpy {numpy.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}",
     ]
     for pool in threadpool_info():
-        kind = pool.get("architecture") or pool.get("threading_layer") or pool["user_api"]
-        lines.append(f"{pool['internal_api']} {pool.get('version') or '?'} ({kind}): {pool['num_threads']} threads")
+        words = [pool["internal_api"], pool.get("version"), pool.get("architecture") or pool.get("threading_layer")]
+        lines.append(f"{' '.join(word for word in words if word)}: {pool['num_threads']} threads")
     return "\n".join(lines)
 
 

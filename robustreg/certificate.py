@@ -78,7 +78,7 @@ def certify(
         check_is_fitted(estimator)
         raise ValueError(
             f"estimator must be a regressor with coef_ and intercept_; got {type(estimator).__name__}. "
-            "Of a pipeline or a search, certify the final linear model on the data it was fitted to."
+            "Of a pipeline: certify(pipeline[-1], pipeline[:-1].transform(X), y); or best_estimator_ of a search."
         )
     ours = isinstance(estimator, OURS)
     loss = estimator.loss if loss is None and ours else loss

@@ -67,6 +67,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         As of :class:`LinearRegressor`.
     verbose : int, default=0
         1 prints a line for each candidate and for each step of the fit to all rows, as :class:`LinearRegressor` does.
+        Set 0 is that of all rows, the others are training sets.
 
     Attributes
     ----------
@@ -284,7 +285,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             deltas = np.unique(parameters.vector("deltas", self.deltas, positive=True))
             parameters.scale(self.scale, spec.loss, float(deltas[0]))
         if spec.loss != "huber" and not (isinstance(deltas, int) and deltas == DELTAS):
-            raise ValueError(f"deltas must be left at {DELTAS} with loss={self.loss!r}; got {self.deltas!r}.")
+            none = f"deltas must be left at {DELTAS} with loss={self.loss!r}, which has no delta to choose"
+            raise ValueError(f"{none}; got {self.deltas!r}.")
         return spec, deltas, alphas
 
     def _routed(self, w, params):

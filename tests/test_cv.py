@@ -275,7 +275,7 @@ def test_storage(storage):
         ({"deltas": [1.0, -2.0]}, r"deltas must hold finite numbers > 0; got -2.0"),
         ({"deltas": [np.nan]}, "deltas must hold finite numbers > 0; got nan"),
         ({"deltas": None}, "deltas must hold finite numbers > 0; got None"),
-        ({"loss": "mae", "deltas": [1.0]}, r"deltas must be left at 20 with loss='mae'; got \[1.0\]"),
+        ({"loss": "mae", "deltas": [1.0]}, r"left at 20 with loss='mae', which has no delta to choose; got \[1.0\]"),
         ({"alphas": []}, "alphas must have one dimension and an entry"),
         ({"alphas": [-1.0]}, r"alphas must hold finite numbers >= 0; got -1.0"),
         ({"scale": "iqr"}, "scale must be .*; got 'iqr'"),

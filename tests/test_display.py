@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -110,6 +111,21 @@ def test_the_path_and_its_outliers():
     assert labels(grid.ax_[0]) == list("abcdefghij")
 
 
+def test_the_number_beyond_is_drawn_where_it_holds():
+    X, y = load_diabetes(return_X_y=True)
+    path = delta_path(X, y)
+    (line,) = DeltaPathDisplay.from_path(path).ax_[1].lines
+    assert line.get_drawstyle() == "steps-post"
+    knots, drawn = line.get_data()
+    middle = 0.5 * (knots[1:] + knots[:-1])
+    coefs, intercepts = path(middle)
+    beyond = np.sum(np.abs(y - coefs @ X.T - intercepts[:, None]) > middle[:, None], axis=1)
+    assert np.abs(beyond - drawn[:-1]).max() <= 1  # a row that comes back counts at its breakpoint only
+    assert np.mean(beyond == drawn[:-1]) > 0.99
+    grid = DeltaPathDisplay.from_path(delta_path(X, y, deltas=[10.0, 50.0])).ax_[1].lines[0]
+    assert (grid.get_linestyle(), grid.get_marker()) == ("None", "o")  # nothing is said between them
+
+
 def test_the_path_of_a_cross_validation():
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     model = LinearRegressorCV(deltas=6, alphas=[0.0, 1e-4]).fit(X, y)
@@ -129,7 +145,15 @@ def test_pipelines_and_searches_are_seen_through():
     residuals = ResidualsDisplay.from_estimator(pipeline, X, y, plot=False)
     np.testing.assert_array_equal(residuals.beyond, model.outliers_)
     assert LossDisplay.from_estimator(pipeline, X, y, plot=False).delta == model.delta_
-    np.testing.assert_array_equal(DeltaPathDisplay.from_estimator(pipeline).candidates, model.path_.deltas)
+    display = DeltaPathDisplay.from_estimator(pipeline)
+    np.testing.assert_array_equal(display.candidates, model.path_.deltas)
+    assert display.names == [f"x{j}" for j in range(10)]
+    frame = load_diabetes(as_frame=True).data
+    named = make_pipeline(make_column_transformer((StandardScaler(), ["bmi", "bp"])), LinearRegressorCV(deltas=3))
+    assert DeltaPathDisplay.from_estimator(named.fit(frame, y)).names == [
+        "standardscaler__bmi",
+        "standardscaler__bp",
+    ]
     pipeline = make_pipeline(StandardScaler(), LinearRegressor("huber"))
     search = GridSearchCV(pipeline, {"linearregressor__delta": [40.0]})
     assert LossDisplay.from_estimator(search.fit(X, y), X, y, plot=False).delta == 40.0

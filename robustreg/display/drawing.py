@@ -52,6 +52,18 @@ def last_step(estimator: Any) -> Any:
     return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
+def names_of(estimator: Any) -> Any:
+    """Names of the features that the last step was fitted to, or None."""
+    names = getattr(last_step(estimator), "feature_names_in_", None)
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if names is None and hasattr(estimator, "steps"):
+        try:
+            return estimator[:-1].get_feature_names_out()
+        except (AttributeError, ValueError):  # a step has none
+            return None
+    return names
+
+
 def knot_of(estimator: Any) -> float:
     """The knot of Huber's loss in units of y; ValueError if there is none, or one for each of several targets."""
     estimator = last_step(estimator)

@@ -37,7 +37,7 @@ class FitDisplay:
     --------
     >>> from robustreg import FitDisplay, LinearRegressor
     >>> X, y = [[1], [2], [3], [4], [5]], [0.8, 1.5, 1.8, 2.0, 25.0]
-    >>> display = FitDisplay.from_estimator(LinearRegressor(delta=0.1), X, y, plot=False)
+    >>> display = FitDisplay.from_estimator(LinearRegressor("huber", delta=0.1), X, y, plot=False)
     >>> for loss, (slope, intercept) in display.lines.items():
     ...     print(f"{loss:<5} {slope:.2f} x {intercept:+.2f}")
     mse   4.89 x -8.45

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .drawing import last_step, panels
+from .drawing import last_step, names_of, panels
 
 WIDE = 1e-4  # of its largest delta is the least that an exact path is drawn from
 POINTS = 400
@@ -28,6 +28,9 @@ class DeltaPathDisplay:
         Breakpoints, or the grid, and the number of rows beyond.
     names : list of str
         Names of the features.
+    exact : bool
+        Whether the path is known between the knots, too. The number of rows beyond is then drawn as steps, each with
+        the number at its lower end; on a grid as points.
     error, spread : ndarray of shape (n_candidates,) or None
         Mean error of the folds at each candidate and its standard deviation.
     candidates : ndarray of shape (n_candidates,) or None
@@ -57,9 +60,10 @@ class DeltaPathDisplay:
     """
 
     def __init__(
-        self, *, deltas, coefs, knots, n_outliers, names, error=None, spread=None, candidates=None, chosen=None
+        self, *, deltas, coefs, knots, n_outliers, names, exact, error=None, spread=None, candidates=None, chosen=None
     ):
         self.deltas, self.coefs, self.knots, self.n_outliers, self.names = deltas, coefs, knots, n_outliers, names
+        self.exact = exact
         self.error, self.spread, self.candidates, self.chosen = error, spread, candidates, chosen
 
     @classmethod
@@ -94,7 +98,7 @@ class DeltaPathDisplay:
         estimator : LinearRegressorCV
             Fitted, with ``loss="huber"``; or a pipeline that ends in it.
         feature_names : sequence of str or None, default=None
-            Names for the legend; None: those seen in fit, if any.
+            Names for the legend; None: those seen in fit or made by the steps before it, if any.
         ax : matplotlib Axes, or one per panel, or None, default=None
             Where to draw.
         plot : bool, default=True
@@ -105,10 +109,13 @@ class DeltaPathDisplay:
         DeltaPathDisplay
             The display.
         """
+        names = names_of(estimator) if feature_names is None else feature_names
         estimator = last_step(estimator)
         if not hasattr(estimator, "path_"):
-            raise ValueError(f"estimator must be a LinearRegressorCV fitted with loss='huber'; got {estimator!r}.")
-        names = getattr(estimator, "feature_names_in_", None) if feature_names is None else feature_names
+            raise ValueError(
+                f"estimator must be a LinearRegressorCV fitted with loss='huber'; got {estimator!r}. "
+                "Of other data DeltaPathDisplay.from_path(delta_path(X, y)) draws the path."
+            )
         results = estimator.cv_results_
         own = np.asarray(results["param_alpha"], dtype=float) == estimator.alpha_
         display = cls(
@@ -147,7 +154,8 @@ class DeltaPathDisplay:
         if len(self.names) <= LEGEND:
             self.ax_[0].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
         self.ax_[0].set(xscale="log", ylabel="coefficient", title="path of Huber's loss")
-        self.ax_[1].step(self.knots, self.n_outliers, where="pre", color="#0072B2")
+        style = {"drawstyle": "steps-post"} if self.exact else {"linestyle": "none", "marker": "o", "markersize": 3.5}
+        self.ax_[1].plot(self.knots, self.n_outliers, color="#0072B2", **style)
         self.ax_[1].set(ylabel="rows beyond delta", ylim=(0.0, None))
         if self.error is not None:
             style = {"color": "#0072B2", "marker": "o", "markersize": 3.5, "capsize": 2.0, "linewidth": 1.2}
@@ -173,4 +181,5 @@ def _numbers(path, names) -> dict:
     names = [f"x{j}" for j in range(p)] if names is None else [str(name) for name in names]
     if len(names) != p:
         raise ValueError(f"feature_names must have {p} entries, one per feature; got {len(names)}.")
-    return {"deltas": deltas, "coefs": coefs, "knots": knots, "n_outliers": path.n_outliers[positive], "names": names}
+    counts = {"knots": knots, "n_outliers": path.n_outliers[positive], "exact": path.exact}
+    return {"deltas": deltas, "coefs": coefs, "names": names} | counts
