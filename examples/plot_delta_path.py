@@ -18,10 +18,13 @@ loss = [42, 37, 37, 28, 18, 18, 19, 20, 15, 14, 14, 13, 11, 12, 8, 7, 8, 8, 9, 1
 X, y = np.column_stack([air, water, acid]).astype(float), np.array(loss, dtype=float)
 
 path = delta_path(X, y)
-for delta in [8.0, 3.0, 1.0]:
+print(f"{len(path.deltas)} breakpoints describe the solution for every delta.\n")
+print(f"{'delta':>7} {'air':>7} {'water':>7} {'acid':>7}   days beyond delta")
+for delta in [*path.deltas[::-1][:6], 2.0, 1.0, 0.5, 0.0]:
     coef, intercept = path(delta)
     days = 1 + np.flatnonzero(np.abs(y - X @ coef - intercept) > delta + 1e-9)
-    print(f"delta {delta:g}: coefficients {coef.round(3)}, days beyond it: {days}")
+    listed = " ".join(map(str, days)) if len(days) <= 9 else f"{len(days)} of 21"
+    print(f"{delta:7.3f} {coef[0]:7.3f} {coef[1]:7.3f} {coef[2]:7.3f}   {listed}")
 
 # %%
 # From the right, least squares, no day is beyond delta. Days 21, 4, 3 and 1 are the first to become outliers; then

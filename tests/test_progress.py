@@ -1,6 +1,5 @@
 """What a fit tells while it goes on: lines, and scikit-learn's callbacks where it has them."""
 
-import pickle
 import re
 
 import numpy as np
@@ -31,7 +30,7 @@ def test_a_line_for_each_pass_and_iteration(capsys, loss):
     kept = [int(line["rows"].replace(",", "")) for line in told]
     assert [line["step"] for line in told if "pass" in line["step"]] == ["pass 1: settle", "pass 2: verify"]
     assert max(kept) < 20_000 // 2
-    assert float(told[-1]["gap"]) == pytest.approx(model.dual_gap_, rel=0.06)
+    assert float(told[-1]["gap"]) == pytest.approx(model.dual_gap_, rel=0.06, abs=0.0)
     seconds = [float(line["seconds"]) for line in told]
     assert seconds == sorted(seconds)
 
@@ -43,7 +42,7 @@ def test_least_squares_tells_of_its_passes(capsys):
         ("pass 1: normal equations", "20,000"),
         ("pass 2: refinement", "20,000"),
     ]
-    assert float(told[-1]["gap"]) == pytest.approx(model.dual_gap_, rel=0.06)
+    assert float(told[-1]["gap"]) == pytest.approx(model.dual_gap_, rel=0.06, abs=0.0)
 
 
 @pytest.mark.parametrize("solver", ["auto", "scipy"])
@@ -104,8 +103,7 @@ def test_callbacks_hear_of_each_step(recorder, capsys):
     assert [at[-1][0] for at in recorder.ended] == [*steps, "fit"]
     assert sorted(recorder.begun) == sorted(recorder.ended)
     assert recorder.torn_down == 1
-    same = pickle.loads(pickle.dumps(clone(LinearRegressor("mae")).fit(X, y)))
-    np.testing.assert_array_equal(model.coef_, same.coef_)
+    np.testing.assert_array_equal(model.coef_, LinearRegressor("mae").fit(X, y).coef_)
     assert not any("context" in name for name in vars(model))
 
 

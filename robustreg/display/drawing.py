@@ -53,15 +53,14 @@ def last_step(estimator: Any) -> Any:
 
 
 def names_of(estimator: Any) -> Any:
-    """Names of the features that the last step was fitted to, or None."""
-    names = getattr(last_step(estimator), "feature_names_in_", None)
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if names is None and hasattr(estimator, "steps"):
-        try:
-            return estimator[:-1].get_feature_names_out()
-        except (AttributeError, ValueError):  # a step has none
-            return None
-    return names
+    """Names of the features that the last step of a pipeline, or the estimator itself, was fitted to, or None."""
+    last = last_step(estimator)
+    if last is estimator or hasattr(last, "feature_names_in_"):
+        return getattr(last, "feature_names_in_", None)
+    try:
+        return estimator[:-1].get_feature_names_out()
+    except (AttributeError, TypeError, ValueError):  # a step has none, or it is a search
+        return None
 
 
 def knot_of(estimator: Any) -> float:
