@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
-from .proof import Certificate, judge
+from .proof.certificate import Certificate
+from .proof.coordinates import NotFiniteError
+from .proof.judge import judge, make_table
+from .threads import one_blas_thread
 
+DTYPES = [np.float64, np.float32]
 OURS = (LinearRegressor, LinearRegressorCV)
+SOME = 20  # rows whose predictions are compared with the coefficients
+UNLIKE = 1e-3  # of the terms of a prediction: more than float32 rounds
 PENALTIES = ("alpha_", "lambda_", "alpha", "C")  # what fitted estimators call the strength of theirs
+
+
+@overload
+def certify(
+    estimator: Any, X: Any, y: Sequence[Sequence[float]], sample_weight: Any = ..., *,
+    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+) -> list[Certificate]: ...  # fmt: skip
+
+
+@overload
+def certify(
+    estimator: Any, X: Any, y: Sequence[float], sample_weight: Any = ..., *,
+    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+) -> Certificate: ...  # fmt: skip
+
+
+@overload
+def certify(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = ..., *,
+    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+) -> Any: ...  # fmt: skip
 
 
 def certify(
@@ -27,20 +55,22 @@ def certify(
     loss: str | None = None,
     delta: float | None = None,
     alpha: float | None = None,
-) -> Certificate | list[Certificate]:
+) -> Any:
     """Prove how far a fitted linear model is from the minimum of its loss.
 
     Everything is recomputed from the data, ``coef_`` and ``intercept_``, by code that shares nothing with
-    the solvers, so that other estimators can be judged too: those of scikit-learn with ``coef_``, when
-    told the loss.
+    the solvers, so that any linear model can be judged when the loss is told. What is claimed is true by
+    construction, whatever the data: a feasible dual point is shown to exist, and all rounding is bounded.
 
     Parameters
     ----------
-    estimator : estimator
-        A fitted ``LinearRegressor`` or ``LinearRegressorCV``, or another fitted linear model with ``coef_`` and
-        ``intercept_``. If it has ``fit_intercept=False``, so has the problem.
+    estimator : object
+        A fitted ``LinearRegressor`` or ``LinearRegressorCV``; or any other object with ``coef_`` and
+        ``intercept_``. If it has ``fit_intercept=False``, so has the problem. A pipeline or a search is
+        judged by its last step, on what the steps before make of X.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data it was fitted to. Held several times in memory, as dense float64.
+        The data it was fitted to; read by blocks of rows, a few times. A sparse X stays sparse, unless it
+        has less than about a million entries.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
@@ -67,6 +97,11 @@ def certify(
         estimator's own penalty is not one of this package and ``alpha`` is not given: ``alpha=0.0``
         judges the loss alone.
 
+    Notes
+    -----
+    While it runs BLAS keeps to one thread in the whole process, and threads of its own share the rows, as in
+    a fit. The algebra is on the page "The certificate".
+
     Examples
     --------
     >>> from robustreg import LinearRegressor, certify
@@ -74,12 +109,7 @@ def certify(
     >>> print(certify(LinearRegressor("mae").fit(X, y), X, y))
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
-    if not hasattr(estimator, "coef_") or is_classifier(estimator):
-        check_is_fitted(estimator)
-        raise ValueError(
-            f"estimator must be a regressor with coef_ and intercept_; got {type(estimator).__name__}. "
-            "Of a pipeline: certify(pipeline[-1], pipeline[:-1].transform(X), y); or best_estimator_ of a search."
-        )
+    estimator, X = _last_step(estimator, X)
     ours = isinstance(estimator, OURS)
     loss = estimator.loss if loss is None and ours else loss
     if loss is None:
@@ -87,31 +117,65 @@ def certify(
     loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
     if loss == "huber" and delta is None and not ours:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
+    delta = None if delta is None else parameters.number("delta", delta, positive=True)
     if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
         raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
         raise ValueError(f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}.")
-    X, y = check_X_y(X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True)
-    X = X.toarray() if hasattr(X, "toarray") else X
+    data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
+    X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+    # A dense X is read often enough to see what is not finite on the way.
     w = parameters.weights(sample_weight, len(y))
-    w = np.ones(len(y)) if w is None else w
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    if not np.all(np.isfinite(targets)):
+        raise ValueError(f"y must be finite; got {targets[~np.isfinite(targets)][0]} among its entries.")
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
-    alphas = np.broadcast_to(_penalty(estimator, alpha, w), len(coef))
+    _check_predictions(estimator, X[:SOME], coef, intercepts)
+    alphas = np.broadcast_to(_penalty(estimator, alpha, np.ones(len(y)) if w is None else w), len(coef))
     joint = ours and alpha is None and estimator.scale == "concomitant"
     scales = np.broadcast_to(getattr(estimator, "scale_", 1.0) if ours else 1.0, len(coef))
-    present = w > 0.0
-    # Beside a loss that vanishes with its scale a penalty allows no slopes.
-    certificates = [
-        judge(
-            X[present] * (s > 0.0 or joint or not strength), target[present], w[present], b, b0,
-            intercept=bool(getattr(estimator, "fit_intercept", True)),
-            **_problem(estimator, loss, delta, float(strength), float(s), joint),
-        )
-        for b, b0, target, strength, s in zip(coef, intercepts, targets.T, alphas, scales, strict=True)
-    ]  # fmt: skip
+    if w is not None and not w.all():  # a row of weight zero is absent
+        X, targets, w = X[w > 0.0], targets[w > 0.0], w[w > 0.0]
+    intercept = bool(getattr(estimator, "fit_intercept", True))
+    try:
+        with one_blas_thread():
+            judged, flat, certificates = make_table(X, intercept), None, []
+            for b, b0, target, strength, s in zip(coef, intercepts, targets.T, alphas, scales, strict=True):
+                problem = _problem(estimator, loss, delta, float(strength), float(s), joint)
+                if s == 0.0 and strength and not joint:  # beside a loss that vanishes a penalty allows no slopes
+                    flat = flat or make_table(np.zeros((len(target), 0)), intercept)
+                    certificates.append(judge(flat, target, w, b[:0], b0, **problem))
+                else:
+                    certificates.append(judge(judged, target, w, b, b0, **problem))
+    except NotFiniteError:
+        check_X_y(*data, **check)
+        raise
     return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _last_step(estimator, X):
+    """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator of a search."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(estimator, "steps") and hasattr(estimator, "predict"):
+        check_is_fitted(estimator)
+        for _, step in estimator.steps[:-1]:
+            X = X if step is None or step == "passthrough" else step.transform(X)
+        return _last_step(estimator.steps[-1][1], X)
+    if not hasattr(estimator, "coef_") or getattr(estimator, "classes_", None) is not None:
+        if hasattr(estimator, "get_params") and not hasattr(estimator, "classes_"):
+            check_is_fitted(estimator)
+        raise ValueError(
+            f"estimator must be a fitted regressor with coef_ and intercept_, or a pipeline that ends with one; got "
+            f"{_called(estimator)}."
+        )
+    return estimator, X
+
+
+def _called(value):
+    """What to call a value in a message: not all of its entries."""
+    shape = getattr(value, "shape", None)
+    return f"an object of type {type(value).__name__}" + ("" if shape is None else f" and shape {tuple(shape)}")
 
 
 def _problem(estimator, loss, delta, strength, s, joint):
@@ -129,7 +193,8 @@ def _problem(estimator, loss, delta, strength, s, joint):
 
 def _coefficients(estimator, n_features, n_targets):
     """coef_ (k, p) and intercept_ (k,) in their own precision."""
-    coef, intercept = np.asarray(estimator.coef_), np.asarray(getattr(estimator, "intercept_", None))
+    none = None if getattr(estimator, "fit_intercept", True) else 0.0
+    coef, intercept = np.asarray(estimator.coef_), np.asarray(getattr(estimator, "intercept_", none))
     for name, value in (("coef_", coef), ("intercept_", intercept)):
         if value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
             raise ValueError(f"estimator must have real and finite {name}; got {getattr(estimator, name, None)!r}.")
@@ -138,7 +203,23 @@ def _coefficients(estimator, n_features, n_targets):
             f"estimator must have one coefficient per column of X and target, {n_features} x {n_targets}; "
             f"got coef_ of shape {coef.shape} and intercept_ of shape {intercept.shape}."
         )
+    coef, intercept = (value.astype(np.float64) if value.dtype.kind in "iu" else value for value in (coef, intercept))
     return coef.reshape(n_targets, n_features), np.broadcast_to(intercept.ravel(), n_targets)
+
+
+def _check_predictions(estimator, X, coef, intercepts):
+    """ValueError if the estimator predicts anything else than X b + b0, as with a link function or another X."""
+    if not hasattr(estimator, "predict"):
+        return
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of feature names that an array has not
+        predicted = np.asarray(estimator.predict(X), dtype=np.float64)
+        terms = abs(X) @ np.abs(coef).T + np.abs(intercepts)
+        off = np.abs(predicted.reshape(terms.shape) - (X @ coef.T + intercepts))
+    if np.any(off > UNLIKE * terms):
+        raise ValueError(
+            f"estimator must predict X @ coef_.T + intercept_; a {type(estimator).__name__} predicts something else."
+        )
 
 
 def _penalty(estimator, alpha, w):

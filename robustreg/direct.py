@@ -10,7 +10,7 @@ from .duality import rounding, rounding_of_dual
 from .extended import LARGEST, ExactMatrix, refine
 from .losses import Absolute, Huber, Loss, Squared
 from .problem import ridge_problem
-from .proof import judge
+from .proof.judge import judge, make_table
 from .rows import SAMPLE, Rows
 from .solution import Options, Solution, Status
 from .solvers import solve
@@ -79,7 +79,10 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
                 if spec.rule:
                     scales[k] = _scale(target, *_exact_residual(A, dense, target, Y[:, k], *better), w, spec.rule)
         if delicate:  # the independent proof has the last word
-            judgements = [_judged(dense, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)]
+            judged = make_table(dense, spec.fit_intercept)
+            judgements = [
+                _judged(judged, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)
+            ]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
             objective = np.array([judgement.objective for judgement in judgements])
             if np.any(gap > spec.tol) and statuses <= {Status.EXACT, Status.NOT_CANONICAL}:
@@ -204,9 +207,8 @@ def _refined(A: ExactMatrix, target: Target):
     return refine(A, target.y, target.problem, target.solution)
 
 
-def _judged(X, y, w, b, b0, spec: Specification):
-    return judge(X, y, w, b, b0, loss=spec.loss, delta=spec.knot, alpha=spec.alpha, intercept=spec.fit_intercept,
-                 search=False)  # fmt: skip
+def _judged(judged, y, w, b, b0, spec: Specification):
+    return judge(judged, y, w, b, b0, loss=spec.loss, delta=spec.knot, alpha=spec.alpha, search=False)
 
 
 def _residual(target: Target, y, b0):

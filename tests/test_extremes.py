@@ -39,10 +39,12 @@ def test_units_at_the_ends_of_float64(loss, x_unit, y_unit):
         assert y_unit / x_unit > 1e306 or max(x_unit, y_unit) == 1e300
         return
     scaled = np.longdouble(model.coef_) / np.longdouble(y_unit) * np.longdouble([x_unit, 1.0])
-    if y_unit / x_unit > 1e-290:  # else the coefficient itself is below the normal numbers
+    proof = certify(model, X * [x_unit, 1.0], y * y_unit)
+    if y_unit / x_unit > 1e-290:  # else the coefficient itself is below the normal numbers, and nothing can be proved
         np.testing.assert_allclose(scaled.astype(float), expected.coef_, rtol=1e-9)
+        assert proof.gap <= 1e-11
     np.testing.assert_allclose(model.intercept_ / y_unit, expected.intercept_, rtol=1e-9)
-    assert certify(model, X * [x_unit, 1.0], y * y_unit).gap <= 1e-11
+    assert proof.dual <= proof.objective
 
 
 @pytest.mark.parametrize("where", ["X", "y"])
