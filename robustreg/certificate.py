@@ -111,21 +111,13 @@ def certify(
     """
     estimator, X = _last_step(estimator, X)
     ours = isinstance(estimator, OURS)
-    loss = estimator.loss if loss is None and ours else loss
-    if loss is None:
-        raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
-    loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
-    if loss == "huber" and delta is None and not ours:
-        raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
-    delta = None if delta is None else parameters.number("delta", delta, positive=True)
-    if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
-        raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
+    loss = _loss(estimator, loss, delta)
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
         raise ValueError(f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}.")
+    # A dense X is read often enough to see what is not finite on the way.
     data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
     X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
-    # A dense X is read often enough to see what is not finite on the way.
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     if not np.all(np.isfinite(targets)):
@@ -140,18 +132,34 @@ def certify(
     intercept = bool(getattr(estimator, "fit_intercept", True))
     try:
         with one_blas_thread():
-            judged, flat, certificates = make_table(X, intercept), None, []
+            table, flat, certificates = make_table(X, intercept), None, []
             for b, b0, target, strength, s in zip(coef, intercepts, targets.T, alphas, scales, strict=True):
                 problem = _problem(estimator, loss, delta, float(strength), float(s), joint)
                 if s == 0.0 and strength and not joint:  # beside a loss that vanishes a penalty allows no slopes
                     flat = flat or make_table(np.zeros((len(target), 0)), intercept)
                     certificates.append(judge(flat, target, w, b[:0], b0, **problem))
                 else:
-                    certificates.append(judge(judged, target, w, b, b0, **problem))
+                    certificates.append(judge(table, target, w, b, b0, **problem))
     except NotFiniteError:
         check_X_y(*data, **check)
         raise
     return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _loss(estimator, loss, delta):
+    """The loss to judge by the name that the proof has for it; ValueError if it or its delta is missing or wrong."""
+    ours = isinstance(estimator, OURS)
+    loss = estimator.loss if loss is None and ours else loss
+    if loss is None:
+        raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
+    loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
+    if delta is not None:
+        parameters.number("delta", delta, positive=True)
+    elif loss == "huber" and not ours:
+        raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
+    if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
+        raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
+    return loss
 
 
 def _last_step(estimator, X):
@@ -183,7 +191,7 @@ def _problem(estimator, loss, delta, strength, s, joint):
     if loss != "huber":
         return {"loss": loss, "delta": np.inf, "alpha": strength}
     if delta is not None:
-        return {"loss": loss, "delta": parameters.number("delta", delta, positive=True), "alpha": strength}
+        return {"loss": loss, "delta": float(delta), "alpha": strength}
     delta = estimator.delta_ if isinstance(estimator, LinearRegressorCV) else estimator.delta
     delta = parameters.number("delta", delta, positive=True)
     if s > 0.0:

@@ -79,10 +79,8 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
                 if spec.rule:
                     scales[k] = _scale(target, *_exact_residual(A, dense, target, Y[:, k], *better), w, spec.rule)
         if delicate:  # the independent proof has the last word
-            judged = make_table(dense, spec.fit_intercept)
-            judgements = [
-                _judged(judged, y, w, *coefficients, spec) for y, coefficients in zip(Y.T, raw, strict=True)
-            ]
+            table = make_table(dense, spec.fit_intercept)
+            judgements = [_judged(table, y, w, *found, spec) for y, found in zip(Y.T, raw, strict=True)]
             gap = np.maximum(gap, [judgement.gap for judgement in judgements])
             objective = np.array([judgement.objective for judgement in judgements])
             if np.any(gap > spec.tol) and statuses <= {Status.EXACT, Status.NOT_CANONICAL}:
@@ -207,8 +205,8 @@ def _refined(A: ExactMatrix, target: Target):
     return refine(A, target.y, target.problem, target.solution)
 
 
-def _judged(judged, y, w, b, b0, spec: Specification):
-    return judge(judged, y, w, b, b0, loss=spec.loss, delta=spec.knot, alpha=spec.alpha, search=False)
+def _judged(table, y, w, b, b0, spec: Specification):
+    return judge(table, y, w, b, b0, loss=spec.loss, delta=spec.knot, alpha=spec.alpha, search=False)
 
 
 def _residual(target: Target, y, b0):

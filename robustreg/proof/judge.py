@@ -88,12 +88,10 @@ def _best_of_all(problem: JudgedProblem, table: Table, search: bool) -> tuple[Ju
     if best.beyond_rounding > OPTIMAL * near and penalty <= ROUNDING * near:
         other = _best(free, table.found, search)
         if other.beyond_rounding + penalty < best.beyond_rounding:
-            excess, beyond, (v, error) = (
-                other.excess + 2.0 * penalty,
-                other.beyond_rounding,
-                missing(problem, other.u),
-            )
-            return problem, Bound(excess, beyond + penalty, other.u, v, error), table.found.left_out
+            v, error = missing(problem, other.u)
+            # Twice the penalty: more than the penalty and its rounding.
+            best = Bound(other.excess + 2.0 * penalty, other.beyond_rounding + penalty, other.u, v, error)
+            return problem, best, table.found.left_out
     return problem, best, 0
 
 
