@@ -326,6 +326,16 @@ def test_the_bound_and_uniqueness_agree_with_all_vertices(seed):
     assert proof.gap <= 1e-12
 
 
+def test_the_rounding_of_sums_is_bounded_and_not_nothing():
+    rng = np.random.default_rng(0)
+    X, u = rng.standard_normal((20_000, 3)), rng.standard_normal(20_000)
+    design, w = judge.make_table(X, True).design, np.ones(20_000)
+    v, error = design.adjoint_exact(w, u)
+    off = np.abs(design.adjoint(u) - v)
+    assert off.max() > 0.0
+    assert np.all(off <= design.sum_error * np.sqrt(u @ u * design.squares(w)) + error)
+
+
 def test_sums_are_exact_for_columns_far_from_their_origin():
     rng = np.random.default_rng(0)
     X = 1e6 + rng.standard_normal((50, 2))
