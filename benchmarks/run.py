@@ -34,8 +34,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from robustreg import LinearRegressor, LinearRegressorCV, delta_path, fitting
-from robustreg.solution import Work
-from robustreg.solvers import mse, reduction
+from robustreg.passes import least_squares as mse
+from robustreg.passes import reduction
+from robustreg.problem.solution import Work
 
 LOSSES = ["mse", "huber", "mae"]
 PAUSE = 0.2

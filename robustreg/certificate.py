@@ -11,12 +11,12 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
+from .data.threads import one_blas_thread
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .proof.certificate import Certificate
 from .proof.coordinates import NotFiniteError
 from .proof.judge import judge, make_table
-from .threads import one_blas_thread
 
 DTYPES = [np.float64, np.float32]
 OURS = (LinearRegressor, LinearRegressorCV)

@@ -12,13 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
-from .blocks import NotFiniteError
-from .fitting import fit
+from .data.blocks import NotFiniteError
+from .data.threads import one_blas_thread
+from .fitting.fit import fit
+from .fitting.scale import Rule
+from .fitting.specification import Fit, Specification
+from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
-from .scale import Rule
-from .solution import Status
-from .specification import Fit, Specification
-from .threads import one_blas_thread
 
 # Dtypes that are read as they are, block by block; any other is converted to the first.
 DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,

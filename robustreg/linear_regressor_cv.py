@@ -19,12 +19,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from . import parameters
-from .cross_validation import chosen, present, results, scores_of, training_sets
-from .grid import candidates, on_grid
+from .data.threads import one_blas_thread
 from .linear_regressor import DTYPES, LinearRegressor
 from .path import DeltaPath
+from .paths.grid import candidates, on_grid
+from .paths.selection import chosen, present, results, scores_of, training_sets
 from .progress import CallbackSupportMixin, begun, with_callbacks
-from .threads import one_blas_thread
 
 DELTAS = 20
 SCORING = "neg_mean_absolute_error"

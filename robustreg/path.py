@@ -11,13 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_X_y
 
 from . import parameters
-from .breakpoints import TooManyPiecesError, pieces
-from .grid import on_grid
+from .data.rows import make_rows
+from .data.threads import one_blas_thread
+from .fitting.specification import Specification
 from .linear_regressor import DTYPES
-from .rows import make_rows
-from .solution import Status
-from .specification import Specification
-from .threads import one_blas_thread
+from .paths.breakpoints import TooManyPiecesError, pieces
+from .paths.grid import on_grid
+from .problem.solution import Status
 
 MOST_ROWS = 10_000  # of an exact path, which has about one breakpoint per row
 TOL = 1e-9

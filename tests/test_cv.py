@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path, grid
-from robustreg.cross_validation import chosen
+from robustreg.paths.selection import chosen
 
 MAE = "neg_mean_absolute_error"
 

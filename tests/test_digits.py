@@ -9,7 +9,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from test_wrong_answers import read_nist
 
 from robustreg import LinearRegressor
-from robustreg.extended import ExactMatrix
+from robustreg.numerics.exact import ExactMatrix
 
 
 def exact_solution(X, y, intercept, w=None):

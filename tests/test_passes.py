@@ -11,10 +11,10 @@ from problems import LOSSES
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from robustreg import LinearRegressor
-from robustreg.blocks import BLOCK, Blocks
-from robustreg.settling import settle, verify
-from robustreg.stream import make_stream
-from robustreg.threads import _BLAS, in_parallel, one_blas_thread
+from robustreg.data.blocks import BLOCK, Blocks
+from robustreg.data.stream import make_stream
+from robustreg.data.threads import _BLAS, in_parallel, one_blas_thread
+from robustreg.passes.settling import settle, verify
 
 
 def data(n=60_000, p=12):

@@ -6,11 +6,11 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import load_diabetes
 
-import robustreg.solvers.knots
+import robustreg.passes.many_knots
 from robustreg import LinearRegressor, delta_path, grid
-from robustreg.solvers.knots import Knots
-from robustreg.specification import Specification
-from robustreg.stream import make_stream
+from robustreg.data.stream import make_stream
+from robustreg.fitting.specification import Specification
+from robustreg.passes.many_knots import Knots
 
 
 def problem(seed):
@@ -173,7 +173,7 @@ def test_the_bound_is_checked(monkeypatch):
     rng = np.random.default_rng(3)
     X = rng.standard_normal((30_000, 4))
     y = X @ np.ones(4) + rng.standard_cauchy(30_000)
-    monkeypatch.setattr(robustreg.solvers.knots, "FIRST", 1e-9)
+    monkeypatch.setattr(robustreg.passes.many_knots, "FIRST", 1e-9)
     stream = make_stream(X, y, None, True)
     knots = Knots(stream, stream.from_raw(np.full(4, 1.5), 0.5), np.array([0.5, 2.0]))
     for k, (solved,) in knots.solve(np.zeros(2), [None]):

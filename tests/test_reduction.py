@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from robustreg import LinearRegressor, certify, fitting
-from robustreg.solution import Options
-from robustreg.solvers import reduction
-from robustreg.solvers.pilot import COST, WIDTH
-from robustreg.stream import make_stream
-from robustreg.threads import one_blas_thread
+from robustreg.data.stream import make_stream
+from robustreg.data.threads import one_blas_thread
+from robustreg.passes import reduction
+from robustreg.passes.pilot import COST, WIDTH
+from robustreg.problem.solution import Options
 
 ROBUST = ["mae", "huber"]
 DELTA = 1.0

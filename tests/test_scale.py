@@ -246,6 +246,6 @@ def test_few_fits_find_the_scale(kind, monkeypatch):
 
             return scale.fixed_point(counted, s)
 
-        monkeypatch.setattr("robustreg.fitting.fixed_point", spy)
+        monkeypatch.setattr("robustreg.fitting.fit.fixed_point", spy)
         huber(kind).fit(X, y)
         assert 2 <= count[0] <= 9

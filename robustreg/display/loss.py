@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import Absolute, Huber, Squared
+from ..problem.losses import Absolute, Huber, Squared
 from .drawing import STYLES, knot_of, panels, vector
 
 

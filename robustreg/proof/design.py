@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..threads import in_parallel
+from ..data.threads import in_parallel
 from .exact_sums import sum_of_products
 
 EPS = float(np.finfo(np.float64).eps)

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..threads import in_parallel
+from ..data.threads import in_parallel
 from .design import EPS, PARTS, Design
 
 FAR = 1e4  # typical residuals beyond which how far a row is does not count in ``near``

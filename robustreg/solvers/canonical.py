@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog, nnls
 
-from .. import linalg
-from ..duality import rounding
-from ..problem import Problem
-from ..solution import Pair
+from ..numerics import linalg
+from ..problem.duality import rounding
+from ..problem.problem import Problem
+from ..problem.solution import Pair
 
 DUST = 1e-15  # an entry of orthonormal columns that is rounding
 AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside

@@ -20,9 +20,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..losses import Huber
-from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..problem.losses import Huber
+from ..problem.problem import Problem
+from ..problem.solution import Options, Pair, Work
 from .newton import Hessian, line_search, newton
 
 WIDTH = 4.0  # rows are settled so many times s' from the fit

@@ -23,10 +23,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .. import linalg
-from ..duality import is_stationary, rounding
-from ..problem import Problem
-from ..solution import Pair
+from ..numerics import linalg
+from ..problem.duality import is_stationary, rounding
+from ..problem.problem import Problem
+from ..problem.solution import Pair
 from .interior_point import Point
 
 SEPARATED = 1e-9  # gap from which the two kinds of ratios lie apart

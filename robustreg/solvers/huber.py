@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..problem.problem import Problem
+from ..problem.solution import Options, Pair, Work
 from .continuation import narrowed
 from .mse import least_squares, start
 from .newton import approach, newton

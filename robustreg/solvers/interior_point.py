@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import linalg
-from ..problem import Problem
+from ..numerics import linalg
+from ..problem.problem import Problem
 
 DIVERGED = 1e50  # for y of size 1
 STEP = 0.9995  # fraction of the way to the boundary, as in the paper

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..duality import relative_gap, rounding
-from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..problem.duality import relative_gap, rounding
+from ..problem.problem import Problem
+from ..problem.solution import Options, Pair, Work
 from .continuation import FAR, approach, narrowed
 from .crossover import crossover, guesses
 from .interior_point import central_path

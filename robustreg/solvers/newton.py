@@ -24,11 +24,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import linalg
-from ..duality import rounding
-from ..losses import Huber
-from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..numerics import linalg
+from ..problem.duality import rounding
+from ..problem.losses import Huber
+from ..problem.problem import Problem
+from ..problem.solution import Options, Pair, Work
 
 EPS = np.finfo(np.float64).eps
 NEARLY = 0.1  # of the derivative may be left at the end of a full step

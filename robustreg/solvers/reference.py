@@ -18,9 +18,9 @@ import scipy.linalg
 from scipy import sparse
 from scipy.optimize import linprog, minimize
 
-from ..losses import Huber, Squared
-from ..problem import Problem
-from ..solution import Options, Pair, Work
+from ..problem.losses import Huber, Squared
+from ..problem.problem import Problem
+from ..problem.solution import Options, Pair, Work
 
 
 def solve_reference(problem: Problem, options: Options, work: Work) -> Pair:

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import linalg
-from ..settling import INNER, KEPT, Settled
-from ..solution import Options, Work
-from ..stream import LEAST, Stream, spread_out
-from ..threads import in_parallel
-from .continuation import quantile
-from .newton import Hessian, newton
+from ..data.stream import LEAST, Stream, spread_out
+from ..data.threads import in_parallel
+from ..numerics import linalg
+from ..problem.solution import Options, Work
+from ..solvers.continuation import quantile
+from ..solvers.newton import Hessian, newton
 from .pilot import Pilot
 from .reduction import reduced_problem
+from .settling import INNER, KEPT, Settled
 
 OPEN = 2**16  # entries of Z up to which all rows are kept open
 SAMPLE = 40  # rows per column of the sample that M is made of

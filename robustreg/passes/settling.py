@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import rows_of
-from .stream import Stream
+from ..data.blocks import rows_of
+from ..data.stream import Stream
 
 EPS = np.finfo(np.float64).eps
 KEPT, INNER = 0, 2  # zones of a row; those settled on a side of the fit have its sign, 1 or -1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..problem.solution import Status
 from .scale import Rule
-from .solution import Status
 
 
 @dataclass(frozen=True, slots=True)

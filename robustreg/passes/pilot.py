@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import linalg
-from ..losses import Absolute
-from ..problem import Problem, Quadratic
-from ..rows import Rows, dense_rows
-from ..solution import Work
-from ..stream import LEAST, Stream, spread_out
-from .continuation import FAR, NEARBY, approach, quantile
+from ..data.rows import Rows, dense_rows
+from ..data.stream import LEAST, Stream, spread_out
+from ..numerics import linalg
+from ..problem.losses import Absolute
+from ..problem.problem import Problem, Quadratic
+from ..problem.solution import Work
+from ..solvers.continuation import FAR, NEARBY, approach, quantile
 
 WIDTH = 3.5  # rows are settled so many times s from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import linalg
+from ..data.rows import Rows
+from ..numerics import linalg
 from .losses import Loss
-from .rows import Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .duality import rounding, rounding_of_dual
-from .extended import LARGEST, ExactMatrix, refine
-from .losses import Absolute, Huber, Loss, Squared
-from .problem import ridge_problem
-from .proof.judge import judge, make_table
-from .rows import SAMPLE, Rows
-from .solution import Options, Solution, Status
-from .solvers import solve
-from .solvers.canonical import AT_BOUND
+from ..data.rows import SAMPLE, Rows
+from ..numerics.exact import LARGEST, ExactMatrix, refine
+from ..problem.duality import rounding, rounding_of_dual
+from ..problem.losses import Absolute, Huber, Loss, Squared
+from ..problem.problem import ridge_problem
+from ..problem.solution import Options, Solution, Status
+from ..proof.judge import judge, make_table
+from ..solvers.canonical import AT_BOUND
+from ..solvers.solve import solve
 from .specification import Fit, Specification
 
 EPS = np.finfo(np.float64).eps

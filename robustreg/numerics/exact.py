@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .problem import Problem
-from .solution import Solution
+from ..problem.problem import Problem
+from ..problem.solution import Solution
 
 LARGEST = 2**20  # entries of X up to which this costs little beside the fit
 EPS = np.finfo(np.float64).eps

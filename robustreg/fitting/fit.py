@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from .blocks import NotFiniteError
+from ..data.blocks import NotFiniteError
+from ..data.rows import make_rows
+from ..data.stream import make_stream
+from ..passes.least_squares import closed_form
+from ..passes.reduction import reduced
+from ..problem.solution import Options, Status
 from .direct import direct, too_fine
-from .rows import make_rows
 from .scale import fixed_point
-from .solution import Options, Status
-from .solvers.mse import closed_form
-from .solvers.reduction import reduced
 from .specification import Fit, Specification
-from .stream import make_stream
 
 EPS = np.finfo(np.float64).eps
 TALL = 4  # rows per column from which passes over a stream are tried first

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from . import linalg
+from ..numerics import linalg
 from .blocks import BLOCK
 from .columns import DenseColumns, SparseColumns
 

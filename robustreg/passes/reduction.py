@@ -22,17 +22,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import linalg
-from ..columns import DenseColumns
-from ..losses import Absolute, Huber
-from ..problem import Problem, Quadratic
-from ..rows import dense_rows
-from ..settling import INNER, KEPT, Settled, settle, verify
-from ..solution import Options, Pair, Streamed, Work
-from ..stream import Stream
-from . import huber, mae
-from .canonical import Choice, canonical
+from ..data.columns import DenseColumns
+from ..data.rows import dense_rows
+from ..data.stream import Stream
+from ..numerics import linalg
+from ..problem.losses import Absolute, Huber
+from ..problem.problem import Problem, Quadratic
+from ..problem.solution import Options, Pair, Streamed, Work
+from ..solvers import huber, mae
+from ..solvers.canonical import Choice, canonical
 from .pilot import Pilot, least_squares, pilot
+from .settling import INNER, KEPT, Settled, settle, verify
 
 EPS = np.finfo(np.float64).eps
 TALL, MAE_TALL = 900, 300  # rows per column from which a sample is worth it; of fewer, all are kept open,

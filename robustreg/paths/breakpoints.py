@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .direct import Target, raw_of, solved, typical
-from .duality import rounding
-from .rows import Rows
-from .solution import Status
-from .specification import Specification
+from ..data.rows import Rows
+from ..fitting.direct import Target, raw_of, solved, typical
+from ..fitting.specification import Specification
+from ..problem.duality import rounding
+from ..problem.solution import Status
 
 CLOSED = 1e-10  # a gap between pieces, relative to the knot, that only rounding leaves open
 ABSOLUTE = 1e-3  # of a typical y, to be added to that knot

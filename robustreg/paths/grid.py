@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .direct import typical
-from .fitting import fit
-from .scale import NORMAL_QUARTILE, weighted_median
-from .settling import verify
-from .solution import Status
-from .solvers.knots import Knots, Solved
-from .solvers.reduction import DISTANT, proved
-from .specification import Specification
-from .stream import make_stream
+from ..data.stream import make_stream
+from ..fitting.direct import typical
+from ..fitting.fit import fit
+from ..fitting.scale import NORMAL_QUARTILE, weighted_median
+from ..fitting.specification import Specification
+from ..passes.many_knots import Knots, Solved
+from ..passes.reduction import DISTANT, proved
+from ..passes.settling import verify
+from ..problem.solution import Status
 
 LEAST, LEAST_JOINT, MOST = 0.05, 1.05, 10.0  # candidates, in scales of the residuals; the joint scale needs delta > 1
 ROUNDING = 1e-13  # of a residual, relative to y

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from .solution import Status
+from ..problem.solution import Status
 
 EPS = np.finfo(np.float64).eps
 NORMAL_QUARTILE = 0.6745  # as MASS rounds it

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import linalg
+from ..numerics import linalg
 from .problem import Problem
 
 EPS = np.finfo(np.float64).eps
