@@ -33,7 +33,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robustreg import LinearRegressor, LinearRegressorCV, delta_path, fitting
+from robustreg import LinearRegressor, LinearRegressorCV, delta_path
+from robustreg.fitting import at_knot as fitting
+from robustreg.fitting import at_scale
 from robustreg.passes import least_squares as mse
 from robustreg.passes import reduction
 from robustreg.problem.solution import Work
@@ -176,7 +178,7 @@ def scales():
         X, y = data(n, p)
         count = [0]
 
-        def counted(*arguments, found=fitting._at_knot, count=count):
+        def counted(*arguments, found=at_scale.at_knot, count=count):
             count[0] += 1
             return found(*arguments)
 
@@ -186,9 +188,9 @@ def scales():
                 base = seconds(LinearRegression(), X, y)
                 pause(X)
                 ratios.append(seconds(model, X, y) / base)
-            at_knot, fitting._at_knot, count[0] = fitting._at_knot, counted, 0
+            at_knot, at_scale.at_knot, count[0] = at_scale.at_knot, counted, 0
             model.fit(X, y)
-            fitting._at_knot = at_knot
+            at_scale.at_knot = at_knot
             print(f"| {n} x {p} | {scale} | {np.median(ratios):.2f} | {count[0]} |", flush=True)
 
 

@@ -9,7 +9,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.getoption("--stream"):
-        from robustreg.fitting import fit as fitting
+        from robustreg.fitting import at_knot as fitting
         from robustreg.passes import reduction
 
         fitting.TALL, fitting.SMALL, reduction.TALL, reduction.MAE_TALL = 2, 0, 2, 2

@@ -15,7 +15,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RepeatedKFo
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path, grid
+from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path
+from robustreg.paths import grid
 from robustreg.paths.selection import chosen
 
 MAE = "neg_mean_absolute_error"

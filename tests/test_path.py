@@ -7,10 +7,11 @@ from scipy import sparse
 from sklearn.datasets import load_diabetes
 
 import robustreg.passes.many_knots
-from robustreg import LinearRegressor, delta_path, grid
+from robustreg import LinearRegressor, delta_path
 from robustreg.data.stream import make_stream
 from robustreg.fitting.specification import Specification
 from robustreg.passes.many_knots import Knots
+from robustreg.paths import grid
 
 
 def problem(seed):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robustreg import LinearRegressor, certify, fitting
+from robustreg import LinearRegressor, certify
 from robustreg.data.stream import make_stream
 from robustreg.data.threads import one_blas_thread
+from robustreg.fitting import at_knot as fitting
 from robustreg.passes import reduction
 from robustreg.passes.pilot import COST, WIDTH
 from robustreg.problem.solution import Options

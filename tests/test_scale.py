@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import norm
 from sklearn.linear_model import HuberRegressor
 
-from robustreg import LinearRegressor, certify, scale
+from robustreg import LinearRegressor, certify
+from robustreg.fitting import scale
 
 REFERENCE = Path(__file__).parent / "reference"
 SCALES = ["mad", "concomitant", "proposal2"]
@@ -246,6 +247,6 @@ def test_few_fits_find_the_scale(kind, monkeypatch):
 
             return scale.fixed_point(counted, s)
 
-        monkeypatch.setattr("robustreg.fitting.fit.fixed_point", spy)
+        monkeypatch.setattr("robustreg.fitting.at_scale.fixed_point", spy)
         huber(kind).fit(X, y)
         assert 2 <= count[0] <= 9

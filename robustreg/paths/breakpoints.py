@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..data.rows import Rows
-from ..fitting.direct import Target, raw_of, solved, typical
 from ..fitting.specification import Specification
+from ..fitting.target import Target, raw_of, solved, typical
 from ..problem.duality import rounding
 from ..problem.solution import Status
 

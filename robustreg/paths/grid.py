@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..data.stream import make_stream
-from ..fitting.direct import typical
 from ..fitting.fit import fit
 from ..fitting.scale import NORMAL_QUARTILE, weighted_median
 from ..fitting.specification import Specification
+from ..fitting.target import typical
 from ..passes.many_knots import Knots, Solved
 from ..passes.reduction import DISTANT, proved
 from ..passes.settling import verify
