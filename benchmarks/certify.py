@@ -1,7 +1,9 @@
-"""What certify takes: seconds and memory, beside the fit it judges: ``python benchmarks/certify.py``.
+"""What certify takes: seconds and memory, beside the fit it judges: ``python
+benchmarks/certify.py``.
 
-Each row runs in a process of its own. "optimal" judges the fit under its own loss, "another" the least
-squares coefficients under that loss. Memory is the largest size of the process beyond that after the fits.
+Each row runs in a process of its own. "optimal" judges the fit under its own loss, "another" the
+least squares coefficients under that loss. Memory is the largest size of the process beyond that
+after the fits.
 """
 
 import resource
@@ -16,7 +18,11 @@ from scipy.sparse.linalg import lsqr
 
 from robustreg import LinearRegressor, certify
 
-KINDS = {"1e6 x 20": (1_000_000, 20), "1e7 x 8": (10_000_000, 8), "1e6 x 2,000 dummies, CSR": (1_000_000, 2000)}
+KINDS = {
+    "1e6 x 20": (1_000_000, 20),
+    "1e7 x 8": (10_000_000, 8),
+    "1e6 x 2,000 dummies, CSR": (1_000_000, 2000),
+}
 LOSSES = ("mse", "huber", "mae")
 REPEATS = 5
 
@@ -31,7 +37,9 @@ def data(kind):
         return X, y
     levels = rng.integers(0, p // 2, (n, 2))
     columns = levels + np.array([0, p // 2])
-    X = sparse.csr_array((np.ones(2 * n), (np.repeat(np.arange(n), 2), columns.ravel())), shape=(n, p))
+    X = sparse.csr_array(
+        (np.ones(2 * n), (np.repeat(np.arange(n), 2), columns.ravel())), shape=(n, p)
+    )
     return X, rng.standard_normal(p)[columns].sum(axis=1) + rng.standard_t(2, n)
 
 
@@ -67,13 +75,18 @@ def measure(kind, loss):
     before = peak()
     optimal, proof = "-", None
     if loss == "mse" or not sparse.issparse(X):
-        taken, proof = seconds(lambda: certify(model, X, y, loss=loss, delta=1.35), REPEATS if len(y) < 10**7 else 3)
+        taken, proof = seconds(
+            lambda: certify(model, X, y, loss=loss, delta=1.35), REPEATS if len(y) < 10**7 else 3
+        )
         optimal = f"{taken:.2f} (gap {proof.gap:.0e})"
     another = "-"
     if loss != "mse":
         taken, proof = seconds(lambda: certify(other, X, y, loss=loss, delta=1.35), 1)
         another = f"{taken:.1f} (gap {proof.gap:.0e})"
-    print(f"| {kind} | {loss} | {fit} | {optimal} | {another} | {peak() - before:.1f} GB |", flush=True)
+    print(
+        f"| {kind} | {loss} | {fit} | {optimal} | {another} | {peak() - before:.1f} GB |",
+        flush=True,
+    )
 
 
 def main():

@@ -2,11 +2,12 @@
 
     python benchmarks/compare.py [--most 1000000] [--columns 10] [--picture docs/performance.png]
 
-Every peer that is installed takes part: scikit-learn, scikit-learn-intelex, statsmodels, pyfixest, skglm, SciPy's
-L-BFGS-B, and R's quantreg and MASS where Rscript is found. All fits of one size are made in one process, a first one
-apart, and medians of three are quoted. A peer takes no part in sizes where it would take longer than LIMIT seconds.
-"excess" is how far its objective is above ours, relative to it, at the largest size that it solved: most peers stop
-at a tolerance, some minimise a related objective (a scale estimated jointly), which is said in its name.
+Every peer that is installed takes part: scikit-learn, scikit-learn-intelex, statsmodels, pyfixest,
+skglm, SciPy's L-BFGS-B, and R's quantreg and MASS where Rscript is found. All fits of one size are
+made in one process, a first one apart, and medians of three are quoted. A peer takes no part in
+sizes where it would take longer than LIMIT seconds. "excess" is how far its objective is above
+ours, relative to it, at the largest size that it solved: most peers stop at a tolerance, some
+minimise a related objective (a scale estimated jointly), which is said in its name.
 """
 
 import argparse
@@ -76,7 +77,9 @@ def pyfixest(function):
         import pyfixest as pf
 
         names = [f"x{j}" for j in range(X.shape[1])]
-        fitted = getattr(pf, function)(f"y ~ {' + '.join(names)}", pd.DataFrame(X, columns=names).assign(y=y))
+        fitted = getattr(pf, function)(
+            f"y ~ {' + '.join(names)}", pd.DataFrame(X, columns=names).assign(y=y)
+        )
         found = fitted.coef()
         return np.append(found[names], found["Intercept"])
 
@@ -143,7 +146,9 @@ PEERS = {
     },
     "mae": {
         "robustreg": ours("mae"),
-        "scikit-learn QuantileRegressor": lambda X, y: coefficients(QuantileRegressor(alpha=0.0).fit(X, y)),
+        "scikit-learn QuantileRegressor": lambda X, y: coefficients(
+            QuantileRegressor(alpha=0.0).fit(X, y)
+        ),
         "statsmodels QuantReg": statsmodels_quantreg,
         "pyfixest quantreg": pyfixest("quantreg"),
         "R quantreg pfn": r("quantreg::rq(y ~ X, method = 'pfn')"),
@@ -220,7 +225,9 @@ def picture(found, columns, path):
         for k, name in enumerate(name for which, name in found if which == loss):
             line = [p[:2] for p in found[loss, name]]
             style = (
-                {"color": COLOURS[loss], "linewidth": 3} if name == "robustreg" else {"color": str(0.25 + 0.1 * k)}
+                {"color": COLOURS[loss], "linewidth": 3}
+                if name == "robustreg"
+                else {"color": str(0.25 + 0.1 * k)}
             )
             axis.plot(*zip(*line, strict=True), marker=MARKERS[k], label=name, **style)
         axis.set(xscale="log", yscale="log", xlabel=f"rows (of {columns} columns)", title=loss)
@@ -231,7 +238,9 @@ def picture(found, columns, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--most", type=int, default=1_000_000, help="rows of the largest data")
     parser.add_argument("--columns", type=int, default=10)
     parser.add_argument("--picture", help="a file to draw into, log-log")

@@ -28,7 +28,9 @@ def noise_of(kind, rng, X):
 
 
 def data(n, p, design="gauss", noise="t2", storage="C"):
-    """(X, y); 442 x 10 with Gaussian columns and t(2) noise is the diabetes data, in units of its residuals."""
+    """(X, y); 442 x 10 with Gaussian columns and t(2) noise is the diabetes data, in units of its
+    residuals.
+    """
     if (n, p, design, noise) == (442, 10, "gauss", "t2"):
         X, y = load_diabetes(return_X_y=True)
         return STORAGES[storage](X / X.std(axis=0)), y / 54.0

@@ -1,7 +1,7 @@
 """What a change of units does to estimators of the same losses: python benchmarks/units.py
 
-Each cell is the largest relative difference of a coefficient from the estimator's own fit before the
-change, after undoing it: 0 if units are only units. Warnings are marked by *, errors named.
+Each cell is the largest relative difference of a coefficient from the estimator's own fit before
+the change, after undoing it: 0 if units are only units. Warnings are marked by *, errors named.
 """
 
 import platform
@@ -30,10 +30,14 @@ class StatsmodelsRLM:
 
 
 class Huber:
-    """LinearRegressor with delta in units of y, which the estimators with a scale of their own do not need."""
+    """LinearRegressor with delta in units of y, which the estimators with a scale of their own do
+    not need.
+    """
 
     def fit(self, X, y):
-        self.coef_ = LinearRegressor("huber", delta=np.median(np.abs(y - np.median(y)))).fit(X, y).coef_
+        self.coef_ = (
+            LinearRegressor("huber", delta=np.median(np.abs(y - np.median(y)))).fit(X, y).coef_
+        )
         return self
 
 
@@ -81,4 +85,7 @@ print(f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn
       f"statsmodels {statsmodels.__version__}, Python {platform.python_version()}\n")  # fmt: skip
 print(f"| estimator | {' | '.join(CHANGES)} |\n|---|{'---|' * len(CHANGES)}")
 for name, make in ESTIMATORS.items():
-    print(f"| {name} | {' | '.join(cell(make, change, X, y) for change in CHANGES.values())} |", flush=True)
+    print(
+        f"| {name} | {' | '.join(cell(make, change, X, y) for change in CHANGES.values())} |",
+        flush=True,
+    )

@@ -8,21 +8,24 @@ from typing import Any, overload
 
 import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
-from .data.threads import one_blas_thread
+from .data.threads import default_errors, one_blas_thread
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .proof.certificate import Certificate
 from .proof.coordinates import NotFiniteError
 from .proof.judge import judge, make_table
+from .proof.judged_problem import loss_of
 
 DTYPES = [np.float64, np.float32]
 OURS = (LinearRegressor, LinearRegressorCV)
 SOME = 20  # rows whose predictions are compared with the coefficients
 UNLIKE = 1e-3  # of the terms of a prediction: more than float32 rounds
-PENALTIES = ("alpha_", "lambda_", "alpha", "C")  # what fitted estimators call the strength of theirs
+# What fitted estimators call the strength of theirs.
+PENALTIES = ("alpha_", "lambda_", "alpha", "C")
 
 
 @overload
@@ -58,19 +61,22 @@ def certify(
 ) -> Any:
     """Prove how far a fitted linear model is from the minimum of its loss.
 
-    Everything is recomputed from the data, ``coef_`` and ``intercept_``, by code that shares nothing with
-    the solvers, so that any linear model can be judged when the loss is told. What is claimed is true by
-    construction, whatever the data: a feasible dual point is shown to exist, and all rounding is bounded.
+    Everything is recomputed from the data, ``coef_`` and ``intercept_``, by code that shares
+    nothing with the solvers, so that any linear model can be judged when the loss is told. What is
+    claimed is true by construction, whatever the data: a feasible dual point is shown to exist, and
+    all rounding is bounded.
 
     Parameters
     ----------
     estimator : object
-        A fitted ``LinearRegressor`` or ``LinearRegressorCV``; or any other object with ``coef_`` and
-        ``intercept_``. If it has ``fit_intercept=False``, so has the problem. A pipeline or a search is
-        judged by its last step, on what the steps before make of X.
+        A fitted ``LinearRegressor`` or ``LinearRegressorCV``; or any other object with ``coef_``
+        and ``intercept_``. If it has ``fit_intercept=False``, so has the problem. A pipeline or a
+        search is judged by its last step, on what the steps before make of X.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data it was fitted to; read by blocks of rows, a few times. A sparse X stays sparse, unless it
-        has less than about a million entries.
+        The data it was fitted to; read by blocks of rows, a few times. A sparse X stays sparse,
+        unless it has less than about a million entries. What the estimator predicts for the first
+        rows, given as they are in X, is compared with the coefficients, unless X is an array and it
+        predicts from frames only.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
@@ -78,11 +84,12 @@ def certify(
     loss : {"mse", "mae", "huber"}, optional
         The loss; that of a ``LinearRegressor`` by default, and required for any other estimator.
     delta : float, optional
-        The knot of Huber's loss in units of y; that of a ``LinearRegressor``, ``delta * scale_``, by default. A scale
-        that was estimated is taken as it is.
+        The knot of Huber's loss in units of y; that of a ``LinearRegressor``, ``delta * scale_``,
+        by default. A scale that was estimated is taken as it is.
     alpha : float, optional
-        The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside the
-        weighted mean of the losses. By default that of a ``LinearRegressor``; that of a scikit-learn
+        The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside
+        the weighted mean of the losses. By default that of a ``LinearRegressor``; that of a
+        scikit-learn
         ``Ridge`` or ``RidgeCV`` divided by the sum of the weights; for others 0.
 
     Returns
@@ -93,14 +100,14 @@ def certify(
     Raises
     ------
     ValueError
-        If a parameter is not what is allowed or missing, or the data do not fit the estimator; or if the
-        estimator's own penalty is not one of this package and ``alpha`` is not given: ``alpha=0.0``
-        judges the loss alone.
+        If a parameter is not what is allowed or missing, or the data do not fit the estimator; or
+        if the estimator's own penalty is not one of this package and ``alpha`` is not given:
+        ``alpha=0.0`` judges the loss alone.
 
     Notes
     -----
-    While it runs BLAS keeps to one thread in the whole process, and threads of its own share the rows, as in
-    a fit. The algebra is on the page "The certificate".
+    While it runs BLAS keeps to one thread in the whole process, and threads of its own share the
+    rows, as in a fit. The algebra is on the page "The certificate".
 
     Examples
     --------
@@ -109,22 +116,38 @@ def certify(
     >>> print(certify(LinearRegressor("mae").fit(X, y), X, y))
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
+    with default_errors():
+        return _certified(estimator, X, y, sample_weight, loss, delta, alpha)
+
+
+def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
+    """What ``certify`` returns for its arguments, which are checked here."""
     estimator, X = _last_step(estimator, X)
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
-        raise ValueError(f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}.")
+        raise ValueError(
+            f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
+        )
     # A dense X is read often enough to see what is not finite on the way.
-    data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
+    data, check = (
+        (X, y),
+        {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True},
+    )
+    given = X
     X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     if not np.all(np.isfinite(targets)):
-        raise ValueError(f"y must be finite; got {targets[~np.isfinite(targets)][0]} among its entries.")
+        raise ValueError(
+            f"y must be finite; got {targets[~np.isfinite(targets)][0]} among its entries."
+        )
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
-    _check_predictions(estimator, X[:SOME], coef, intercepts)
-    alphas = np.broadcast_to(_penalty(estimator, alpha, np.ones(len(y)) if w is None else w), len(coef))
+    _check_predictions(estimator, given, X[:SOME], coef, intercepts)
+    alphas = np.broadcast_to(
+        _penalty(estimator, alpha, np.ones(len(y)) if w is None else w), len(coef)
+    )
     joint = ours and alpha is None and estimator.scale == "concomitant"
     scales = np.broadcast_to(getattr(estimator, "scale_", 1.0) if ours else 1.0, len(coef))
     if w is not None and not w.all():  # a row of weight zero is absent
@@ -133,9 +156,12 @@ def certify(
     try:
         with one_blas_thread():
             table, flat, certificates = make_table(X, intercept), None, []
-            for b, b0, target, strength, s in zip(coef, intercepts, targets.T, alphas, scales, strict=True):
+            for b, b0, target, strength, s in zip(
+                coef, intercepts, targets.T, alphas, scales, strict=True
+            ):
                 problem = _problem(estimator, loss, delta, float(strength), float(s), joint)
-                if s == 0.0 and strength and not joint:  # beside a loss that vanishes a penalty allows no slopes
+                # Beside a loss that vanishes a penalty allows no slopes.
+                if s == 0.0 and strength and not joint:
                     flat = flat or make_table(np.zeros((len(target), 0)), intercept)
                     certificates.append(judge(flat, target, w, b[:0], b0, **problem))
                 else:
@@ -147,7 +173,9 @@ def certify(
 
 
 def _loss(estimator, loss, delta):
-    """The loss to judge by the name that the proof has for it; ValueError if it or its delta is missing or wrong."""
+    """The loss to judge by the name that the proof has for it; ValueError if it or its delta is
+    missing or wrong.
+    """
     ours = isinstance(estimator, OURS)
     loss = estimator.loss if loss is None and ours else loss
     if loss is None:
@@ -158,12 +186,16 @@ def _loss(estimator, loss, delta):
     elif loss == "huber" and not ours:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
     if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
-        raise ValueError(f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}.")
+        raise ValueError(
+            f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}."
+        )
     return loss
 
 
 def _last_step(estimator, X):
-    """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator of a search."""
+    """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator
+    of a search.
+    """
     estimator = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "steps") and hasattr(estimator, "predict"):
         check_is_fitted(estimator)
@@ -174,7 +206,8 @@ def _last_step(estimator, X):
         if hasattr(estimator, "get_params") and not hasattr(estimator, "classes_"):
             check_is_fitted(estimator)
         raise ValueError(
-            f"estimator must be a fitted regressor with coef_ and intercept_, or a pipeline that ends with one; got "
+            "estimator must be a fitted regressor with coef_ and intercept_, or a pipeline that "
+            "ends with one; got "
             f"{_called(estimator)}."
         )
     return estimator, X
@@ -183,51 +216,95 @@ def _last_step(estimator, X):
 def _called(value):
     """What to call a value in a message: not all of its entries."""
     shape = getattr(value, "shape", None)
-    return f"an object of type {type(value).__name__}" + ("" if shape is None else f" and shape {tuple(shape)}")
+    return f"an object of type {type(value).__name__}" + (
+        "" if shape is None else f" and shape {tuple(shape)}"
+    )
 
 
 def _problem(estimator, loss, delta, strength, s, joint):
-    """What is to be judged: loss, delta and alpha; if they are not given, those of a scale s that was estimated."""
-    if loss != "huber":
-        return {"loss": loss, "delta": np.inf, "alpha": strength}
-    if delta is not None:
-        return {"loss": loss, "delta": float(delta), "alpha": strength}
-    delta = estimator.delta_ if isinstance(estimator, LinearRegressorCV) else estimator.delta
-    delta = parameters.number("delta", delta, positive=True)
-    if s > 0.0:
-        return {"loss": loss, "delta": delta * s, "alpha": 0.5 * strength * s if joint else strength}
-    return {"loss": "mae", "delta": np.inf, "alpha": 0.5 * strength / delta if joint else 0.0}
+    """What is to be judged: loss and alpha; if delta is not given, those of a scale s that was
+    estimated.
+    """
+    if loss == "huber" and delta is None:
+        delta = estimator.delta_ if isinstance(estimator, LinearRegressorCV) else estimator.delta
+        delta = parameters.number("delta", delta, positive=True)
+        if s > 0.0:
+            strength, delta = 0.5 * strength * s if joint else strength, delta * s
+        else:
+            loss, strength = "mae", 0.5 * strength / delta if joint else 0.0
+    return {"loss": loss_of(loss, delta), "alpha": strength, "name": loss}
 
 
 def _coefficients(estimator, n_features, n_targets):
     """coef_ (k, p) and intercept_ (k,) in their own precision."""
     none = None if getattr(estimator, "fit_intercept", True) else 0.0
-    coef, intercept = np.asarray(estimator.coef_), np.asarray(getattr(estimator, "intercept_", none))
+    coef, intercept = (
+        np.asarray(estimator.coef_),
+        np.asarray(getattr(estimator, "intercept_", none)),
+    )
     for name, value in (("coef_", coef), ("intercept_", intercept)):
         if value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
-            raise ValueError(f"estimator must have real and finite {name}; got {getattr(estimator, name, None)!r}.")
+            raise ValueError(
+                f"estimator must have real and finite {name}; got "
+                f"{getattr(estimator, name, None)!r}."
+            )
     if coef.size != n_features * n_targets or intercept.size not in (1, n_targets):
         raise ValueError(
-            f"estimator must have one coefficient per column of X and target, {n_features} x {n_targets}; "
+            "estimator must have one coefficient per column of X and target, "
+            f"{n_features} x {n_targets}; "
             f"got coef_ of shape {coef.shape} and intercept_ of shape {intercept.shape}."
         )
-    coef, intercept = (value.astype(np.float64) if value.dtype.kind in "iu" else value for value in (coef, intercept))
+    coef, intercept = (
+        value.astype(np.float64) if value.dtype.kind in "iu" else value
+        for value in (coef, intercept)
+    )
     return coef.reshape(n_targets, n_features), np.broadcast_to(intercept.ravel(), n_targets)
 
 
-def _check_predictions(estimator, X, coef, intercepts):
-    """ValueError if the estimator predicts anything else than X b + b0, as with a link function or another X."""
-    if not hasattr(estimator, "predict"):
-        return
+def _check_predictions(estimator, given, X, coef, intercepts):
+    """ValueError if the estimator predicts anything else than X b + b0, as with a link function or
+    another X.
+
+    ``given`` is X as it was given; X are some of its rows, as an array or CSR.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of feature names that an array has not
-        predicted = np.asarray(estimator.predict(X), dtype=np.float64)
+        predicted = _predicted(estimator, given, X)
+        if predicted is None:
+            return
+        predicted = np.asarray(predicted, dtype=np.float64)
         terms = abs(X) @ np.abs(coef).T + np.abs(intercepts)
         off = np.abs(predicted.reshape(terms.shape) - (X @ coef.T + intercepts))
     if np.any(off > UNLIKE * terms):
         raise ValueError(
-            f"estimator must predict X @ coef_.T + intercept_; a {type(estimator).__name__} predicts something else."
+            "estimator must predict X @ coef_.T + intercept_; a "
+            f"{type(estimator).__name__} predicts something else."
         )
+
+
+def _predicted(estimator, given, X):
+    """Predictions for the first rows of ``given``, which X holds as an array or CSR; None where
+    there are none.
+
+    The estimator is asked with rows as they were given, for it may need the names of a frame, and
+    then with X. Where it accepts neither, its error is raised if a frame was given: it is then the
+    frame that is wrong. If not, it may want a frame that the user does not have; the coefficients
+    can be judged all the same.
+    """
+    if not hasattr(estimator, "predict"):
+        return None
+    if hasattr(given, "tocsr"):  # a sparse X of any format
+        given = X
+    try:
+        return estimator.predict(_safe_indexing(given, np.arange(X.shape[0])))
+    except Exception:
+        try:
+            return estimator.predict(X)
+        except Exception:
+            pass
+        if hasattr(given, "columns"):
+            raise
+    return None
 
 
 def _penalty(estimator, alpha, w):
@@ -237,12 +314,17 @@ def _penalty(estimator, alpha, w):
     if isinstance(estimator, OURS):
         alpha = estimator.alpha_ if isinstance(estimator, LinearRegressorCV) else estimator.alpha
         return parameters.number("alpha", alpha, positive=False)
-    own = {name: getattr(estimator, name) for name in PENALTIES if np.any(getattr(estimator, name, 0.0))}
+    own = {
+        name: getattr(estimator, name)
+        for name in PENALTIES
+        if np.any(getattr(estimator, name, 0.0))
+    }
     if isinstance(estimator, (Ridge, RidgeCV)):
         return np.asarray(own.get("alpha_", own.get("alpha", 0.0))) / w.sum()
     if own:
         raise ValueError(
-            f"alpha must be given for a {type(estimator).__name__} with {own}, whose penalty is another than "
+            f"alpha must be given for a {type(estimator).__name__} with {own}, whose penalty is "
+            "another than "
             "(alpha / 2) ||b||^2; alpha=0.0 judges the loss alone."
         )
     return 0.0

@@ -13,16 +13,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError
-from .data.threads import one_blas_thread
+from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
+from .problem.losses import ABSOLUTE, SQUARED, huber
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
-
-# Dtypes that are read as they are, block by block; any other is converted to the first.
-DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
-          np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
 
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -32,10 +29,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
         (1 / W) sum_i w_i l(y_i - x_i'b - b0) + (alpha / 2) ||b||_2^2,     W = sum_i w_i,
 
-    and proves it: ``dual_gap_`` bounds how far the objective is from its minimum. Where the minimiser
-    is not unique, the answer is the one of least ``||b||_2`` and then, if the intercept is still free
-    in an interval, the interval's midpoint; it depends neither on the order of the rows nor on whether
-    a row is repeated or weighted.
+    and proves it: ``dual_gap_`` bounds how far the objective is from its minimum. Where the
+    minimiser is not unique, the answer is the one of least ``||b||_2`` and then, if the intercept
+    is still free in an interval, the interval's midpoint; it depends neither on the order of the
+    rows nor on whether a row is repeated or weighted.
 
     Parameters
     ----------
@@ -46,24 +43,26 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         The residual at which Huber's loss turns from quadratic to linear, in the units of y.
         Positive; in units of ``scale`` if that is another than 1. Used by ``loss="huber"`` only.
     scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
-        What ``delta`` is a multiple of: the knot of Huber's loss is at ``delta * scale_``. A positive number
-        is taken as it is, in units of y. The others estimate the scale of the residuals together with the
-        coefficients, so that the same ``delta`` fits y in any units: ``"mad"`` (the median absolute residual
-        / 0.6745, as ``MASS::rlm`` and statsmodels' ``RLM``), ``"concomitant"`` (the minimum over both of the
-        objective of scikit-learn's ``HuberRegressor``; needs ``delta > 1``), ``"proposal2"`` (Huber's Proposal 2 with
-        k = 1.345, as ``MASS::rlm``). Other than 1.0 with ``loss="huber"`` only.
+        What ``delta`` is a multiple of: the knot of Huber's loss is at ``delta * scale_``. A
+        positive number is taken as it is, in units of y. The others estimate the scale of the
+        residuals together with the coefficients, so that the same ``delta`` fits y in any units:
+        ``"mad"`` (the median absolute residual / 0.6745, as ``MASS::rlm`` and statsmodels'
+        ``RLM``), ``"concomitant"`` (the minimum over both of the objective of scikit-learn's
+        ``HuberRegressor``; needs ``delta > 1``), ``"proposal2"`` (Huber's Proposal 2 with k =
+        1.345, as ``MASS::rlm``). Other than 1.0 with ``loss="huber"`` only.
     alpha : float, default=0.0
         Strength of the L2 penalty on the coefficients, at least 0. The intercept is not penalised.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     solver : {"auto", "scipy"}, default="auto"
-        ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber), smoothing,
-        interior point and crossover (mae); of many rows only those near a knot, once one pass over the
-        data has settled the others and until another has verified it. ``"scipy"``: the same problems
-        through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize`` and ``scipy.optimize.linprog``; slow,
-        for a second opinion.
+        ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber),
+        smoothing, interior point and crossover (mae); of many rows only those near a knot, once one
+        pass over the data has settled the others and until another has verified it. ``"scipy"``:
+        the same problems through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize`` and
+        ``scipy.optimize.linprog``; slow, for a second opinion.
     max_iter : int, default=1000
-        The most iterations of a fit, per target. An exact fit commonly takes 3 to 30.
+        The most iterations of a fit, per target. An exact fit commonly takes 3 to 30; a scale that
+        is estimated takes several fits, which share them.
     tol : float, default=1e-9
         The relative duality gap up to which a fit counts as converged. The solvers go on to the
         exact minimiser whatever ``tol`` is.
@@ -71,8 +70,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Start from the coefficients of the previous fit. This can save iterations and never changes
         the answer.
     verbose : int, default=0
-        1 prints a line for each pass over the data and each iteration: seconds since the fit began, how many rows are
-        still open, and the relative gap of the problem that the step solves.
+        1 prints a line for each pass over the data and each iteration: seconds since the fit began,
+        how many rows are still open, and the relative gap of the problem that the step solves.
 
     Attributes
     ----------
@@ -81,31 +80,40 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, in units of y; 0.0 without one.
     objective_ : float or ndarray of shape (n_targets,)
-        The value minimised; with a scale that is estimated, for that scale. With ``scale="concomitant"`` it
-        is (1 / W) sum_i w_i (s + s H(r_i / s)) + (alpha / 2) ||b||^2 for s = ``scale_``, H(z) = z^2 up to delta and
-        2 delta abs(z) - delta^2 beyond.
+        The value minimised; with a scale that is estimated, for that scale. With
+        ``scale="concomitant"`` it is (1 / W) sum_i w_i (s + s H(r_i / s)) + (alpha / 2) ||b||^2 for
+        s = ``scale_``, H(z) = z^2 up to delta and 2 delta abs(z) - delta^2 beyond.
     dual_gap_ : float or ndarray of shape (n_targets,)
-        (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel dual,
-        less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and less on many
-        rows, means that float64 cannot show any excess over the minimum. Outliers very far away do not
-        count in P, so that they cannot hide the others. It belongs to the float64 solution, before a
-        rounding to float32. How far ``scale_`` is from the scale of the residuals, relative to it, is added.
+        (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel
+        dual, less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and
+        less on many rows, means that float64 cannot show any excess over the minimum. Outliers very
+        far away do not count in P, so that they cannot hide the others. It belongs to the float64
+        solution, before a rounding to float32. How far ``scale_`` is from the scale of the
+        residuals, relative to it, is added.
     converged_ : bool
         Whether ``dual_gap_ <= tol`` and the canonical minimiser was found, for every target.
     unique_ : bool
         Whether the minimiser is unique, for every target.
     rank_ : int
         Number of linearly independent columns of X (centred, if there is an intercept), decided on
-        columns of equal size; a direction that only the last place of the numbers makes does not count.
+        columns of equal size; a direction that only the last place of the numbers makes does not
+        count.
     n_iter_ : int
-        Iterations of the slowest target, at least 1.
+        Iterations of the slowest target, from 1 to ``max_iter``.
     orthogonal_ : bool
         Whether the columns were so nearly dependent that an orthogonal factorisation was used.
     scale_ : float or ndarray of shape (n_targets,)
-        The scale, given or estimated, in units of y; 0.0 where more rows than it can ignore are fitted exactly.
-        Only with ``loss="huber"``.
+        The scale, given or estimated, in units of y; 0.0 where so many rows can be fitted exactly
+        that none is left. Only with ``loss="huber"``.
     outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
-        Rows of the training data with ``abs(residual) > delta * scale_``. Only with ``loss="huber"``.
+        Rows of the training data with ``abs(residual) > delta * scale_``. Only with
+        ``loss="huber"``.
+    work_ : Work
+        What the fit took, a record; ``print(model.work_)`` is a sentence. ``way`` is "passes" (over
+        the rows), "direct" (all rows in memory) or "scipy"; ``n_passes`` over all rows; ``n_kept``,
+        the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
+        been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
+        the problem.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -116,23 +124,29 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
-    sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming, with an L1 penalty.
+    sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming.
 
     Notes
     -----
-    Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl`` and joblib
-    set both), without a copy, in any memory order; float32 by block. The number of threads does not change a
-    single bit of the answer.
+    Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl``
+    and joblib set both), without a copy, in any memory order; float32 by block. The number of
+    threads does not change a single bit of the answer, nor does ``np.errstate``.
 
-    With scikit-learn 1.9 or later, callbacks such as ``sklearn.callback.ProgressBar`` hear of the same steps as
-    ``verbose`` prints: ``set_callbacks(ProgressBar())``. A fit ends where it is exact, whatever they ask.
+    While a fit runs BLAS keeps to one thread, with most builds (that of NumPy's wheels is one) in
+    the whole process: matrix products in other threads of a server take longer meanwhile, unless
+    fits have a process of their own.
+
+    With scikit-learn 1.9 or later, callbacks such as ``sklearn.callback.ProgressBar`` hear of the
+    same steps as ``verbose`` prints: ``set_callbacks(ProgressBar())``. A fit ends where it is
+    exact, whatever they ask.
 
     References
     ----------
     .. [1] P. J. Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35 (1964).
     .. [2] S. Portnoy and R. Koenker, "The Gaussian Hare and the Laplacian Tortoise", Statist. Sci.
        12 (1997).
-    .. [3] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30 (1990).
+    .. [3] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
+       (1990).
 
     Examples
     --------
@@ -193,37 +207,47 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then left
-            as it was.
+            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
+            left as it was.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If ``dual_gap_ > tol``, if the canonical one of several minimisers was not found, or no scale that fits.
+            If ``dual_gap_ > tol``, if the canonical one of several minimisers was not found, no
+            scale that fits, or none before ``max_iter`` was reached.
         UserWarning
             If the estimated scale is 0: the coefficients are then those of the absolute loss.
         """
         before = self.__dict__.copy()
         try:
-            self._warn(self._fit(X, y, sample_weight))
+            with default_errors():
+                fitted = self._fit(X, y, sample_weight)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__ = before
             raise
+        self._warn(fitted)  # a warning that is made an error takes nothing back
         return self
 
     @with_callbacks
     def _fit(self, X, y, sample_weight) -> Fit:
         spec = self._specification()
-        data, check = (X, y), {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True}
+        data = X, y
+        check = {
+            "accept_sparse": "csr",
+            "dtype": parameters.DTYPES,
+            "multi_output": True,
+            "y_numeric": True,
+        }
         # A dense X is read often enough to see what is not finite on the way.
-        X, y = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        checked: Any = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
                 spec = replace(spec, tell=progress.tell)
                 fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
+                progress.end(fitted.work)
         except NotFiniteError:
             validate_data(self, *data, **check)
             raise
@@ -261,9 +285,9 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         parameters.count("verbose", self.verbose, least=0)
         delta = parameters.number("delta", self.delta, positive=True)
         scale = parameters.scale(self.scale, loss, delta)
+        knot = delta if isinstance(scale, str) else delta * scale
         return Specification(
-            loss=loss,
-            knot=delta if isinstance(scale, str) else delta * scale,
+            loss={"mse": SQUARED, "mae": ABSOLUTE, "huber": huber(knot)}[loss],
             rule=Rule(scale, delta) if isinstance(scale, str) else None,
             alpha=parameters.number("alpha", self.alpha, positive=False),
             fit_intercept=parameters.flag("fit_intercept", self.fit_intercept),
@@ -276,7 +300,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        shape = (1 if y.ndim == 1 else y.shape[1], self.n_features_in_)
+        shape = (1 if y.ndim == 1 else y.shape[1], getattr(self, "n_features_in_", 0))
         coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
         intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
         return (coef, intercept) if coef.shape == shape else None
@@ -286,19 +310,28 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         dtype = np.float32 if dtype == np.float32 else np.float64
         one = y_ndim == 1
         self.coef_ = parameters.in_dtype(dtype, fitted.coef[0] if one else fitted.coef)
-        self.intercept_ = parameters.in_dtype(dtype, fitted.intercept[0] if one else fitted.intercept)
+        self.intercept_ = parameters.in_dtype(
+            dtype, fitted.intercept[0] if one else fitted.intercept
+        )
         self.objective_ = float(fitted.objective[0]) if one else fitted.objective
         self.dual_gap_ = float(fitted.gap[0]) if one else fitted.gap
-        self.converged_ = fitted.statuses <= {Status.EXACT, Status.NO_SCALE} and bool(np.all(fitted.gap <= self.tol))
+        self.converged_ = fitted.statuses <= {Status.EXACT, Status.NO_SCALE} and bool(
+            np.all(fitted.gap <= self.tol)
+        )
         self.unique_ = fitted.unique
         self.rank_ = fitted.rank
         self.n_iter_ = fitted.n_iter
         self.orthogonal_ = fitted.orthogonal
+        self.work_ = fitted.work
         for name in ("outliers_", "scale_"):
             self.__dict__.pop(name, None)
         if fitted.outliers is not None:
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
-            scale = np.full(len(fitted.gap), float(self.scale)) if fitted.scale is None else fitted.scale
+            scale = (
+                np.full(len(fitted.gap), float(self.scale))
+                if fitted.scale is None
+                else fitted.scale
+            )
             self.scale_ = float(scale[0]) if one else scale
 
     def _warn(self, fitted: Fit) -> None:

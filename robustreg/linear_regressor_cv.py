@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,32 +19,62 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from . import parameters
-from .data.threads import one_blas_thread
-from .linear_regressor import DTYPES, LinearRegressor
+from .data.threads import default_errors, one_blas_thread
+from .fitting.specification import Specification
+from .linear_regressor import LinearRegressor
 from .path import DeltaPath
-from .paths.grid import candidates, on_grid
-from .paths.selection import chosen, present, results, scores_of, training_sets
+from .paths.grid import Grid, candidates, on_grid
+from .paths.selection import Scoring, chosen, present, results, scores_of, training_sets
 from .progress import CallbackSupportMixin, begun, with_callbacks
 
 DELTAS = 20
 SCORING = "neg_mean_absolute_error"
-FITTED = ("coef_", "intercept_", "objective_", "dual_gap_", "converged_", "unique_", "rank_", "n_iter_",
-          "orthogonal_", "scale_", "outliers_")  # fmt: skip
+FITTED = ("coef_", "intercept_", "objective_", "dual_gap_", "converged_", "unique_", "rank_",
+          "n_iter_", "orthogonal_", "work_", "scale_", "outliers_")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What a cross-validation was given: ``deltas`` (k,) or how many, ``alphas`` (k,), weights
+    ``w`` (n,) or None,
+    ``splits`` into (train, test), the weights of each training set, and how test rows are scored.
+    """
+
+    model: LinearRegressor
+    spec: Specification
+    deltas: Any
+    alphas: np.ndarray
+    w: np.ndarray | None
+    splits: list
+    sets: list
+    scoring: Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The candidates of alpha number ``alpha``, for all rows and for the training rows of some
+    ``folds``.
+    """
+
+    alpha: int
+    spec: Specification
+    folds: range
 
 
 class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     """Linear regression with delta, and alpha, chosen by cross-validation.
 
-    Every candidate is the exact minimiser that :class:`LinearRegressor` finds. Those that share their rows are
-    computed together: all folds and all deltas take a few passes over the data.
+    Every candidate is the exact minimiser that :class:`LinearRegressor` finds. Those that share
+    their rows are computed together: all folds and all deltas take a few passes over the data.
 
     Parameters
     ----------
     loss : {"huber", "mse", "mae"}, default="huber"
         As of :class:`LinearRegressor`. With ``"mse"`` and ``"mae"`` only alpha is chosen.
     deltas : int or array-like of shape (n_deltas,), default=20
-        Candidates for delta, or how many: they are then chosen from the data, from nearly the absolute loss, 0.05
-        times the scale of the residuals, to least squares.
+        Candidates for delta, or how many: they are then chosen from the data, from nearly the
+        absolute loss, 0.05 times the scale of the residuals, to least squares. Used by
+        ``loss="huber"`` only.
     alphas : array-like of shape (n_alphas,), default=(0.0,)
         Candidates for the strength of the L2 penalty.
     scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
@@ -52,13 +82,14 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     cv : int, splitter or iterable, default=None
-        How to split into folds: a number of folds (None: 5), a splitter of scikit-learn, or pairs of index arrays
-        (train, test).
+        How to split into folds: a number of folds (None: 5), a splitter of scikit-learn, or pairs
+        of index arrays (train, test).
     scoring : str or callable, default=None
         A scorer, higher is better; None is the negative mean absolute error. See the notes.
     one_standard_error : bool, default=False
-        Of all candidates whose mean score is within one standard error of the best take the one with the
-        largest alpha and then the largest delta: the most regularised, and the nearest to least squares.
+        Of all candidates whose mean score is within one standard error of the best take the one
+        with the largest alpha and then the largest delta: the most regularised, and the nearest to
+        least squares.
     n_jobs : int or None, default=None
         Number of processes. Within one, fits use threads already.
     max_iter : int, default=1000
@@ -66,8 +97,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     tol : float, default=1e-9
         As of :class:`LinearRegressor`.
     verbose : int, default=0
-        1 prints a line for each candidate and for each step of the fit to all rows, as :class:`LinearRegressor` does.
-        Set 0 is that of all rows, the others are training sets.
+        1 prints a line for each candidate and for each step of the fit to all rows, as
+        :class:`LinearRegressor` does. Set 0 is that of all rows, the others are training sets.
 
     Attributes
     ----------
@@ -78,12 +109,14 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     best_score_ : float
         Mean score of the candidate chosen.
     cv_results_ : dict of str to array
-        For each candidate ``param_delta``, ``param_alpha``, ``params``, ``split0_test_score`` and so on,
-        ``mean_test_score``, ``std_test_score`` and ``rank_test_score``: a data frame, once given to pandas. alpha
-        is outermost, both ascend.
+        For each candidate ``param_delta``, ``param_alpha``, ``params``, ``split0_test_score`` and
+        so on, ``mean_test_score``, ``std_test_score`` and ``rank_test_score``: a data frame, once
+        given to pandas. alpha is outermost, both ascend.
     path_ : DeltaPath
-        All candidates for delta fitted to all rows, for the alpha chosen; only with ``loss="huber"``.
-    coef_, intercept_, objective_, dual_gap_, converged_, unique_, rank_, n_iter_, orthogonal_, scale_, outliers_
+        All candidates for delta fitted to all rows, for the alpha chosen; only with
+        ``loss="huber"``.
+    coef_, intercept_, objective_, dual_gap_, converged_, unique_, rank_, n_iter_, orthogonal_,
+    scale_, outliers_
         As of :class:`LinearRegressor` with ``delta_`` and ``alpha_``, fitted to all rows.
     n_features_in_ : int
         Number of features seen during ``fit``.
@@ -98,8 +131,11 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    R2 and the squared error are decided by a few outliers in a validation fold, and so choose a fit that follows
-    outliers; the mean absolute error does not. Sample weights are used both for fitting and for scoring.
+    R2 and the squared error are decided by a few outliers in a validation fold, and so choose a fit
+    that follows outliers; the mean absolute error does not. Sample weights are used both for
+    fitting and for scoring.
+
+    Threads, BLAS and ``np.errstate``: as of :class:`LinearRegressor`.
 
     Examples
     --------
@@ -160,8 +196,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             Weights >= 0, for fitting and scoring. A weight counts repeats.
         **params : dict
-            What the splitter and the scorer ask for, such as ``groups``; only with scikit-learn's metadata routing
-            enabled.
+            What the splitter and the scorer ask for, such as ``groups``; only with scikit-learn's
+            metadata routing enabled.
 
         Returns
         -------
@@ -171,31 +207,36 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then left as it was.
+            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
+            left as it was.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             If a fit is not certified.
+        UserWarning
+            If the estimated scale of the fit to all rows is 0, as of :class:`LinearRegressor`.
         """
         before = self.__dict__.copy()
         try:
-            if not self._fit(X, y, sample_weight, params):
-                warnings.warn(
-                    "Some fits of the cross-validation are not certified: scores may belong to other coefficients.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+            with default_errors():
+                model, fitted, certified = self._fit(X, y, sample_weight, params)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__ = before
             raise
+        model._warn(fitted)  # a warning that is made an error takes nothing back
+        if not certified:
+            message = (
+                "Some fits of the cross-validation are not certified: scores may belong to other "
+                "coefficients."
+            )
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         return self
 
     predict = LinearRegressor.predict
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Who gets which metadata: the scorer those for ``score``, the splitter those for ``split``.
+        """Who gets which metadata: the scorer for ``score``, the splitter for ``split``.
 
         Returns
         -------
@@ -205,8 +246,14 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         return (
             MetadataRouter(owner=type(self).__name__)
             .add_self_request(self)
-            .add(scorer=self._scorer(), method_mapping=MethodMapping().add(caller="fit", callee="score"))
-            .add(splitter=check_cv(self.cv), method_mapping=MethodMapping().add(caller="fit", callee="split"))
+            .add(
+                scorer=self._scorer(),
+                method_mapping=MethodMapping().add(caller="fit", callee="score"),
+            )
+            .add(
+                splitter=check_cv(self.cv),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
         )
 
     def _scorer(self):
@@ -216,66 +263,105 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         return scorer
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, params) -> bool:
-        """Whether all fits of the cross-validation are certified."""
-        # 1. What was given.
+    def _fit(self, X, y, sample_weight, params):
+        """(the model fitted to all rows, its record, whether all fits of the cross-validation are
+        certified).
+        """
+        given = self._given(X, y, sample_weight, params)
+        n_jobs: Any = self.n_jobs  # None is what joblib's context says
+        n_groups = min(effective_n_jobs(n_jobs), len(given.splits))
+        with begun(self, self.verbose, len(given.alphas) * n_groups + 2) as progress:
+            deltas, base = self._candidates(given, progress)
+            jobs = _jobs(given, n_groups)
+            grids = self._grids(given, jobs, deltas, base, progress)
+            scores = _scores(given, jobs, grids, len(deltas))
+            self._choose(given, scores, deltas, grids[:: len(jobs) // len(given.alphas)])
+            # The fit to all rows.
+            model = given.model.set_params(
+                alpha=self.alpha_, delta=getattr(self, "delta_", given.model.delta)
+            )
+            with progress.handed_to(model):
+                fitted = model._fit(X, y, sample_weight)
+            self.__dict__.update(
+                {name: value for name, value in vars(model).items() if name in FITTED}
+            )
+        return model, fitted, all(bool(grid.exact.all()) for grid in grids)
+
+    def _given(self, X, y, sample_weight, params) -> Given:
+        """What was given, checked."""
         model = LinearRegressor(
-            self.loss, scale=self.scale, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol,
-            verbose=self.verbose,
+            self.loss, scale=self.scale, fit_intercept=self.fit_intercept, max_iter=self.max_iter,
+            tol=self.tol, verbose=self.verbose,
         )  # fmt: skip
         spec, deltas, alphas = self._checked(model)
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=DTYPES, y_numeric=True)
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=parameters.DTYPES, y_numeric=True
+        )
         y = np.asarray(y, dtype=np.float64)
         w = parameters.weights(sample_weight, len(y))
-        splitter, scorer = check_cv(self.cv), None if self.scoring in (None, SCORING) else self._scorer()
         split_params, score_params = self._routed(w, params)
+        splitter: Any = check_cv(self.cv)
         splits = list(splitter.split(X, y, **split_params))
-        sets = [w, *training_sets(splits, w, len(y))]
-        n_groups = min(effective_n_jobs(self.n_jobs), len(splits))
-        with begun(self, self.verbose, len(alphas) * n_groups + 2) as progress:
-            # 2. The candidates, fitted to all rows and to each training set.
-            scale, base = self.scale if spec.rule is None else 1.0, None
-            with progress.task("candidates", None) as task, one_blas_thread():
-                if spec.loss != "huber":
-                    deltas = np.ones(1)
-                elif isinstance(deltas, int):
-                    deltas, base = candidates(*present(X, y, w), replace(spec, tell=task.tell), deltas)
-                    deltas = deltas / scale
-            groups = [range(1 + i, len(sets), n_groups) for i in range(n_groups)]
-            jobs = [(replace(spec, alpha=float(alpha)), group) for alpha in alphas for group in groups]
-            tasks = [progress.task(f"alpha {job.alpha:g}", (1 + len(group)) * len(deltas)) for job, group in jobs]
-            grids = Parallel(n_jobs=self.n_jobs)(
-                delayed(_solved)(X, y, job, deltas * scale, [w, *(sets[s] for s in group)], base, task)
-                for (job, group), task in zip(jobs, tasks, strict=True)
-            )
-            # 3. Their scores, and the choice.
-            scores = np.empty((len(splits), len(alphas), len(deltas)))
-            for job, (grid, (_, group)) in enumerate(zip(grids, jobs, strict=True)):
-                for place, s in enumerate(group, start=1):
-                    rows = X, y, splits[s - 1][1]
-                    scores[s - 1, job // n_groups] = scores_of(
-                        model, scorer, score_params, *rows, grid.coef[place], grid.intercept[place]
-                    )
-            self.cv_results_ = results(scores, alphas, deltas if spec.loss == "huber" else None)
-            a, k = chosen(scores, self.one_standard_error)
-            self.alpha_, self.best_score_ = float(alphas[a]), float(scores[:, a, k].mean())
-            for name in ("delta_", "path_", "scale_", "outliers_"):
-                self.__dict__.pop(name, None)
-            if spec.loss == "huber":
-                self.delta_, full = float(deltas[k]), grids[a * n_groups]
-                self.path_ = DeltaPath(
-                    deltas, full.coef[0], full.intercept[0], full.n_outliers, full.objective, full.gap,
-                    full.scale[0] * scale, False,
-                )  # fmt: skip
-            # 4. The fit to all rows.
-            model.set_params(alpha=self.alpha_, delta=getattr(self, "delta_", model.delta))
-            with progress.handed_to(model):
-                model.fit(X, y, sample_weight)
-            self.__dict__.update({name: value for name, value in vars(model).items() if name in FITTED})
-        return all(bool(grid.exact.all()) for grid in grids)
+        scorer = None if self.scoring in (None, SCORING) else self._scorer()
+        scoring = Scoring(model, scorer, score_params, X, y)
+        return Given(
+            model, spec, deltas, alphas, w, splits, list(training_sets(splits, w, len(y))), scoring
+        )
+
+    def _candidates(self, given: Given, progress):
+        """(deltas (K,), (b, b0) near all of their fits, or None)."""
+        spec, data = given.spec, given.scoring
+        with progress.task("candidates", None) as task, one_blas_thread():
+            if not spec.has_knots:
+                return np.ones(1), None
+            if not isinstance(given.deltas, int):
+                return given.deltas, None
+            rows = present(data.X, data.y, given.w)
+            deltas, base = candidates(*rows, replace(spec, tell=task.tell), given.deltas)
+            return deltas / self._unit(given), base
+
+    def _grids(self, given: Given, jobs: list[Job], deltas, base, progress) -> list[Grid]:
+        """The candidates fitted to all rows and to the training sets of each job."""
+        steps = [(1 + len(job.folds)) * len(deltas) for job in jobs]
+        tasks = [
+            progress.task(f"alpha {job.spec.alpha:g}", n)
+            for job, n in zip(jobs, steps, strict=True)
+        ]
+        knots, data = deltas * self._unit(given), given.scoring
+        tasks_of_jobs = (
+            (job.spec, [given.w, *(given.sets[fold] for fold in job.folds)], task)
+            for job, task in zip(jobs, tasks, strict=True)
+        )
+        grids: Any = Parallel(n_jobs=self.n_jobs)(
+            delayed(_solved)(data.X, data.y, spec, knots, sets, base, task)
+            for spec, sets, task in tasks_of_jobs
+        )
+        return grids
+
+    def _choose(self, given: Given, scores, deltas, of_all_rows: list[Grid]) -> None:
+        """Assign the best candidate by scores (n_folds, n_alphas, n_deltas); one grid of all rows
+        for each alpha.
+        """
+        self.cv_results_ = results(scores, given.alphas, deltas if given.spec.has_knots else None)
+        a, k = chosen(scores, self.one_standard_error)
+        self.alpha_, self.best_score_ = float(given.alphas[a]), float(scores[:, a, k].mean())
+        for name in ("delta_", "path_", "scale_", "outliers_"):
+            self.__dict__.pop(name, None)
+        if given.spec.has_knots:
+            self.delta_, grid = float(deltas[k]), of_all_rows[a]
+            self.path_ = DeltaPath(
+                deltas, grid.coef[0], grid.intercept[0], grid.n_outliers, grid.objective, grid.gap,
+                grid.scale[0] * self._unit(given), False,
+            )  # fmt: skip
+
+    def _unit(self, given: Given) -> float:
+        """What a delta is a multiple of, where that is given."""
+        return float(self.scale) if given.spec.rule is None else 1.0
 
     def _checked(self, model: LinearRegressor):
-        """(specification, deltas (k,) or how many, alphas (k,)), or an error that names the wrong one."""
+        """(specification, deltas (k,) or how many, alphas (k,)), or an error that names the wrong
+        one.
+        """
         spec = model._specification()
         parameters.flag("one_standard_error", self.one_standard_error)
         alphas = np.unique(parameters.vector("alphas", self.alphas, positive=False))
@@ -283,10 +369,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             deltas = parameters.count("deltas", self.deltas, least=1)
         else:
             deltas = np.unique(parameters.vector("deltas", self.deltas, positive=True))
-            parameters.scale(self.scale, spec.loss, float(deltas[0]))
-        if spec.loss != "huber" and not (isinstance(deltas, int) and deltas == DELTAS):
-            none = f"deltas must be left at {DELTAS} with loss={self.loss!r}, which has no delta to choose"
-            raise ValueError(f"{none}; got {self.deltas!r}.")
+            parameters.scale(self.scale, parameters.LOSSES[self.loss], float(deltas[0]))
         return spec, deltas, alphas
 
     def _routed(self, w, params):
@@ -298,12 +381,35 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         if params:
             names = ", ".join(sorted(params))
             raise ValueError(
-                f"fit takes {names} only with metadata routing: sklearn.set_config(enable_metadata_routing=True). "
+                f"fit takes {names} only with metadata routing: "
+                "sklearn.set_config(enable_metadata_routing=True). "
                 "Or give cv as pairs of index arrays."
             )
         return {}, {} if w is None else {"sample_weight": w}
 
 
+def _jobs(given: Given, n_groups: int) -> list[Job]:
+    """Every alpha with every group of folds, alpha by alpha."""
+    groups = [range(i, len(given.splits), n_groups) for i in range(n_groups)]
+    return [Job(a, replace(given.spec, alpha=float(alpha)), group)
+            for a, alpha in enumerate(given.alphas) for group in groups]  # fmt: skip
+
+
+def _scores(given: Given, jobs: list[Job], grids: list[Grid], n_deltas: int) -> np.ndarray:
+    """Scores on the test rows of each fold, (n_folds, n_alphas, n_deltas)."""
+    scores = np.empty((len(given.splits), len(given.alphas), n_deltas))
+    for job, grid in zip(jobs, grids, strict=True):
+        # The first set of a grid is that of all rows.
+        for place, fold in enumerate(job.folds, start=1):
+            test = given.splits[fold][1]
+            scores[fold, job.alpha] = scores_of(
+                given.scoring, test, grid.coef[place], grid.intercept[place]
+            )
+    return scores
+
+
 def _solved(X, y, spec, knots, sets, base, task):
-    with task, one_blas_thread():
-        return on_grid(X, y, replace(spec, tell=task.tell), knots, sets, None if spec.alpha else base)
+    with task, default_errors(), one_blas_thread():  # perhaps in another process
+        return on_grid(
+            X, y, replace(spec, tell=task.tell), knots, sets, None if spec.alpha else base
+        )

@@ -15,6 +15,9 @@ LOSSES = {
 }
 SOLVERS = ("auto", "scipy")
 SCALES = ("mad", "concomitant", "proposal2")
+# Dtypes that are read as they are, block by block; any other is converted to the first.
+DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
+          np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
 
 
 def choice(name: str, value, allowed) -> str:
@@ -30,13 +33,15 @@ def number(name: str, value, *, positive: bool) -> float:
     kind = "a positive finite number" if positive else "a finite number >= 0"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {kind}; got {value!r} of type {type(value).__name__}.")
-    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+    if not np.isfinite(float(value)) or value < 0 or (positive and value == 0):
         raise ValueError(f"{name} must be {kind}; got {value!r}.")
     return float(value)
 
 
 def vector(name: str, value, *, positive: bool) -> np.ndarray:
-    """Finite real numbers, positive or at least not negative: float64 (k,), k > 0; a number counts as one of them."""
+    """Finite real numbers, positive or at least not negative: float64 (k,), k > 0; a number counts
+    as one of them.
+    """
     kind = f"finite numbers {'> 0' if positive else '>= 0'}"
     try:
         numbers_ = np.atleast_1d(np.asarray(value))
@@ -46,7 +51,9 @@ def vector(name: str, value, *, positive: bool) -> np.ndarray:
     except (TypeError, ValueError):
         raise TypeError(f"{name} must hold {kind}; got {value!r}.") from None
     if numbers_.ndim != 1 or not len(numbers_):
-        raise ValueError(f"{name} must have one dimension and an entry; got shape {numbers_.shape}.")
+        raise ValueError(
+            f"{name} must have one dimension and an entry; got shape {numbers_.shape}."
+        )
     wrong = ~np.isfinite(numbers_) | (numbers_ < 0.0) | (positive & (numbers_ == 0.0))
     if wrong.any():
         raise ValueError(f"{name} must hold {kind}; got {numbers_[wrong][0]} among its entries.")
@@ -58,16 +65,25 @@ def scale(value, loss: str, delta: float) -> float | str:
     listed = ", ".join(repr(item) for item in SCALES)
     if isinstance(value, str):
         if value not in SCALES:
-            raise ValueError(f"scale must be a positive finite number or one of {listed}; got {value!r}.")
+            raise ValueError(
+                f"scale must be a positive finite number or one of {listed}; got {value!r}."
+            )
     elif isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         kind = type(value).__name__
-        raise TypeError(f"scale must be a positive finite number or one of {listed}; got {value!r} of type {kind}.")
-    elif not np.isfinite(value) or value <= 0:
-        raise ValueError(f"scale must be a positive finite number or one of {listed}; got {value!r}.")
+        raise TypeError(
+            f"scale must be a positive finite number or one of {listed}; "
+            f"got {value!r} of type {kind}."
+        )
+    elif not np.isfinite(float(value)) or value <= 0:
+        raise ValueError(
+            f"scale must be a positive finite number or one of {listed}; got {value!r}."
+        )
     else:
         value = float(value)
     if loss != "huber" and value != 1.0:
-        raise ValueError(f"scale must be 1.0 with loss={loss!r}, which has no knot to scale; got {value!r}.")
+        raise ValueError(
+            f"scale must be 1.0 with loss={loss!r}, which has no knot to scale; got {value!r}."
+        )
     if value == "concomitant" and delta <= 1.0:
         raise ValueError(f"delta must be greater than 1 with scale='concomitant'; got {delta!r}.")
     return value
@@ -76,7 +92,9 @@ def scale(value, loss: str, delta: float) -> float | str:
 def count(name: str, value, *, least: int) -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= {least}; got {value!r} of type {type(value).__name__}.")
+        raise TypeError(
+            f"{name} must be an integer >= {least}; got {value!r} of type {type(value).__name__}."
+        )
     if value < least:
         raise ValueError(f"{name} must be an integer >= {least}; got {value!r}.")
     return int(value)
@@ -85,12 +103,16 @@ def count(name: str, value, *, least: int) -> int:
 def flag(name: str, value) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False; got {value!r} of type {type(value).__name__}.")
+        raise TypeError(
+            f"{name} must be True or False; got {value!r} of type {type(value).__name__}."
+        )
     return bool(value)
 
 
 def weights(sample_weight, n_samples: int) -> np.ndarray | None:
-    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all 0."""
+    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all
+    0.
+    """
     if sample_weight is None:
         return None
     try:
@@ -103,12 +125,19 @@ def weights(sample_weight, n_samples: int) -> np.ndarray | None:
     if w.ndim == 0:
         w = np.full(n_samples, w)
     if w.ndim != 1:
-        # The words "Sample weights must be 1D array or scalar" are what scikit-learn's checks look for.
-        raise ValueError(f"Sample weights must be 1D array or scalar; got sample_weight of shape {w.shape}.")
+        # The words "Sample weights must be 1D array or scalar" are what scikit-learn's checks look
+        # for.
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar; got sample_weight of shape {w.shape}."
+        )
     if len(w) != n_samples:
-        raise ValueError(f"sample_weight must have one entry per row of X, {n_samples}; got {len(w)}.")
+        raise ValueError(
+            f"sample_weight must have one entry per row of X, {n_samples}; got {len(w)}."
+        )
     if not np.all(np.isfinite(w)):
-        raise ValueError(f"sample_weight must be finite; got {w[~np.isfinite(w)][0]} among its entries.")
+        raise ValueError(
+            f"sample_weight must be finite; got {w[~np.isfinite(w)][0]} among its entries."
+        )
     if np.any(w < 0):
         raise ValueError(f"sample_weight must be >= 0; got {w.min()!r} among its entries.")
     if not np.any(w > 0):
@@ -121,5 +150,7 @@ def in_dtype(dtype, value):
     with np.errstate(over="ignore"):
         cast = np.asarray(value, dtype=dtype)
     if not np.all(np.isfinite(cast)):
-        raise ValueError(f"The coefficients overflow {np.dtype(dtype).name}: rescale X or y, or use float64.")
+        raise ValueError(
+            f"The coefficients overflow {np.dtype(dtype).name}: rescale X or y, or use float64."
+        )
     return cast if cast.ndim else cast[()]

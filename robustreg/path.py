@@ -12,17 +12,17 @@ from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .data.rows import make_rows
-from .data.threads import one_blas_thread
+from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
-from .linear_regressor import DTYPES
 from .paths.breakpoints import TooManyPiecesError, pieces
 from .paths.grid import on_grid
+from .problem.duality import beyond
+from .problem.losses import ABSOLUTE, huber
 from .problem.solution import Status
 
 MOST_ROWS = 10_000  # of an exact path, which has about one breakpoint per row
 TOL = 1e-9
 SAME = 1e-9  # breakpoints, relative to them
-ROUNDING = 1e-13  # of a residual, relative to y
 CHUNK = 2**20  # residuals that are held at a time
 
 
@@ -33,8 +33,9 @@ class DeltaPath:
     Parameters
     ----------
     deltas : ndarray of shape (n_deltas,)
-        Ascending. If ``exact``, the breakpoints: from 0, the limit of small delta, to the largest absolute
-        residual of least squares, which is the solution from there on. Otherwise the grid that was asked for.
+        Ascending. If ``exact``, the breakpoints: from 0, the limit of small delta, to the largest
+        absolute residual of least squares, which is the solution from there on. Otherwise the grid
+        that was asked for.
     coefs : ndarray of shape (n_deltas, n_features)
         Coefficients at each delta, in units of y per unit of the feature.
     intercepts : ndarray of shape (n_deltas,)
@@ -99,11 +100,14 @@ class DeltaPath:
         if not self.exact and np.any(self.deltas[high] != d):
             missing = d[self.deltas[high] != d][0]
             raise ValueError(
-                f"delta must be one of the grid of this path, {self.deltas[0]:g} to {self.deltas[-1]:g}; got "
+                "delta must be one of the grid of this path, "
+                f"{self.deltas[0]:g} to {self.deltas[-1]:g}; got "
                 f"{missing:g}. A path without a grid, deltas=None, has every delta."
             )
         width = self.deltas[high] - self.deltas[low]
-        t = np.clip(np.divide(d - self.deltas[low], width, out=np.ones_like(d), where=width > 0.0), 0.0, 1.0)
+        t = np.clip(
+            np.divide(d - self.deltas[low], width, out=np.ones_like(d), where=width > 0.0), 0.0, 1.0
+        )
         coef = (1.0 - t)[:, None] * self.coefs[low] + t[:, None] * self.coefs[high]
         intercept = (1.0 - t) * self.intercepts[low] + t * self.intercepts[high]
         return (coef[0], float(intercept[0])) if np.ndim(delta) == 0 else (coef, intercept)
@@ -120,9 +124,10 @@ def delta_path(
 ) -> DeltaPath:
     """Fit Huber's loss for every delta at once, from the absolute loss to least squares.
 
-    The solution is piecewise linear in delta: with ``deltas=None`` all its breakpoints are found, of which there
-    are about as many as rows, and with them the solution for every delta. Below 1e-9 of a typical deviation of y, or
-    where rounding blurs it, the path is continued as a line to its limit at 0.
+    The solution is piecewise linear in delta: with ``deltas=None`` all its breakpoints are found,
+    of which there are about as many as rows, and with them the solution for every delta. Below 1e-9
+    of a typical deviation of y, or where rounding blurs it, the path is continued as a line to its
+    limit at 0.
 
     Parameters
     ----------
@@ -137,7 +142,8 @@ def delta_path(
     alpha : float, default=0.0
         Strength of the L2 penalty, as of :class:`LinearRegressor`.
     deltas : array-like of shape (k,) or None, default=None
-        Positive, in units of y and any order: solve at these only. Required for more than 10,000 rows.
+        Positive, in units of y and any order: solve at these only. Required for more than 10,000
+        rows.
 
     Returns
     -------
@@ -160,8 +166,8 @@ def delta_path(
 
     References
     ----------
-    .. [1] K. Madsen and H. B. Nielsen, "A Finite Smoothing Algorithm for Linear L1 Estimation", SIAM J. Optim. 3
-       (1993), in which the solution is followed to small delta.
+    .. [1] K. Madsen and H. B. Nielsen, "A Finite Smoothing Algorithm for Linear L1 Estimation",
+       SIAM J. Optim. 3 (1993), in which the solution is followed to small delta.
 
     Examples
     --------
@@ -176,36 +182,56 @@ def delta_path(
       1.0: 1.00 x -0.63
     100.0: 4.89 x -8.45
     """
-    alpha = parameters.number("alpha", alpha, positive=False)
-    fit_intercept = parameters.flag("fit_intercept", fit_intercept)
-    deltas = None if deltas is None else np.unique(parameters.vector("deltas", deltas, positive=True))
-    X, y = check_X_y(X, y, accept_sparse="csr", dtype=DTYPES, y_numeric=True)
-    y = np.asarray(y, dtype=np.float64)
-    w = parameters.weights(sample_weight, len(y))
-    if w is not None and not w.all():
-        X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
-    if deltas is None and len(y) > MOST_ROWS:
-        raise ValueError(
-            f"deltas must be given for more than {MOST_ROWS} rows, as the exact path has about one breakpoint "
-            f"per row; got None for {len(y)} rows."
-        )
-    spec = Specification("huber", 1.0, alpha, fit_intercept, "auto", 1000, TOL)
-    with one_blas_thread():
-        path, exact = _on(X, y, w, spec, deltas) if deltas is not None else _breakpoints(X, y, w, spec)
-    if not exact:
+    with default_errors():
+        path, certified = _found(X, y, sample_weight, fit_intercept, alpha, deltas)
+    if not certified:
         warnings.warn(
-            f"Some solutions on the path are not certified; the largest dual_gap is {path.dual_gap.max():.3g}.",
+            "Some solutions on the path are not certified; the largest dual_gap is "
+            f"{path.dual_gap.max():.3g}.",
             ConvergenceWarning,
             stacklevel=2,
         )
     return path
 
 
+def _found(X, y, sample_weight, fit_intercept, alpha, deltas):
+    """(path, whether all of it is certified) for the arguments of ``delta_path``, which are checked
+    here.
+    """
+    alpha = parameters.number("alpha", alpha, positive=False)
+    fit_intercept = parameters.flag("fit_intercept", fit_intercept)
+    deltas = (
+        None if deltas is None else np.unique(parameters.vector("deltas", deltas, positive=True))
+    )
+    check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
+    X, y = check_X_y(X, y, **check)
+    y = np.asarray(y, dtype=np.float64)
+    w = parameters.weights(sample_weight, len(y))
+    if w is not None and not w.all():
+        X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
+    if deltas is None and len(y) > MOST_ROWS:
+        raise ValueError(
+            f"deltas must be given for more than {MOST_ROWS} rows, as the exact path has about one "
+            "breakpoint "
+            f"per row; got None for {len(y)} rows."
+        )
+    spec = Specification(huber(1.0), alpha, fit_intercept, "auto", 1000, TOL)
+    with one_blas_thread():
+        return _breakpoints(X, y, w, spec) if deltas is None else _on(X, y, w, spec, deltas)
+
+
 def _on(X, y, w, spec: Specification, deltas):
     """(path on the grid, whether all of it is certified)."""
     found = on_grid(X, y, spec, deltas, [w])
     path = DeltaPath(
-        deltas, found.coef[0], found.intercept[0], found.n_outliers, found.objective, found.gap, found.scale[0], False
+        deltas,
+        found.coef[0],
+        found.intercept[0],
+        found.n_outliers,
+        found.objective,
+        found.gap,
+        found.scale[0],
+        False,
     )
     return path, bool(found.exact.all())
 
@@ -228,12 +254,16 @@ def _breakpoints(X, y, w, spec: Specification):
     first = deltas[1] if len(deltas) > 1 else 0.0
     wide = [piece for piece in found if piece.high > max(first, piece.low * (1.0 + SAME))]
     certified = all(piece.status is Status.EXACT for piece in wide)
-    path = DeltaPath(deltas, b[:, :-1], b[:, -1], n_outliers, objective, gap, np.ones(len(deltas)), True)
+    path = DeltaPath(
+        deltas, b[:, :-1], b[:, -1], n_outliers, objective, gap, np.ones(len(deltas)), True
+    )
     return path, certified
 
 
 def _values(X, y, w, alpha, deltas, b):
-    """(objective (K,), number of rows beyond delta (K,)), from the residuals of each (b, b0) in b (K, p + 1)."""
+    """(objective (K,), number of rows beyond delta (K,)), from the residuals of each (b, b0) in b
+    (K, p + 1).
+    """
     objective, n_outliers = np.empty(len(deltas)), np.empty(len(deltas), dtype=np.int64)
     step = max(1, CHUNK // len(y))
     for start in range(0, len(deltas), step):
@@ -242,6 +272,10 @@ def _values(X, y, w, alpha, deltas, b):
         size = np.abs(y - (X @ coef.T).T - b[part, -1:])
         inner = np.minimum(size, d)
         with np.errstate(over="ignore", invalid="ignore"):  # squares of y in extreme units
-            objective[part] = (inner * (size - 0.5 * inner)) @ w / w.sum() + 0.5 * alpha * np.square(coef).sum(axis=1)
-        n_outliers[part] = np.count_nonzero(size > d * (1.0 + SAME) + ROUNDING * np.abs(y), axis=1)
+            objective[part] = (
+                inner * (size - 0.5 * inner)
+            ) @ w / w.sum() + 0.5 * alpha * np.square(coef).sum(axis=1)
+        for k in range(*part.indices(len(deltas))):
+            loss = huber(deltas[k]) if deltas[k] else ABSOLUTE
+            n_outliers[k] = np.count_nonzero(beyond(X, y, b[k, :-1], b[k, -1], loss))
     return objective, n_outliers

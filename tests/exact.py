@@ -34,7 +34,9 @@ def product(a, b):
 
 
 def solve(G, t):
-    """A solution c of G c = t in Fractions, or None: Gauss-Jordan elimination with the free unknowns 0."""
+    """A solution c of G c = t in Fractions, or None: Gauss-Jordan elimination with the free
+    unknowns 0.
+    """
     rows, m = [[*g, v] for g, v in zip(G, t, strict=True)], len(t)
     pivots = []
     for column in range(m):
@@ -57,11 +59,14 @@ def solve(G, t):
 
 
 def feasible(A, w, u, room):
-    """The point near u with A'(w u) = 0 exactly, each u moved in proportion to its room; None if there is none."""
+    """The point near u with A'(w u) = 0 exactly, each u moved in proportion to its room; None if
+    there is none.
+    """
     m = len(A[0])
     t = [sum(wi * ui * a[j] for wi, ui, a in zip(w, u, A, strict=True)) for j in range(m)]
     G = [
-        [sum(wi * si * a[j] * a[k] for wi, si, a in zip(w, room, A, strict=True)) for k in range(m)] for j in range(m)
+        [sum(wi * si * a[j] * a[k] for wi, si, a in zip(w, room, A, strict=True)) for k in range(m)]
+        for j in range(m)
     ]
     c = solve(G, t)
     if c is None:
@@ -70,7 +75,9 @@ def feasible(A, w, u, room):
 
 
 def least_absolute(A, y, w):
-    """(the minimum of sum w abs(y - A phi), the vertices that reach it), by trying all; A of full column rank."""
+    """(the minimum of sum w abs(y - A phi), the vertices that reach it), by trying all; A of full
+    column rank.
+    """
     A, y, w, m = rational(A), rational(y), rational(w), np.shape(A)[1]
     best, vertices = None, set()
     for rows in combinations(range(len(y)), m):
@@ -79,9 +86,32 @@ def least_absolute(A, y, w):
         phi = solve([A[i] for i in rows], [y[i] for i in rows])
         if phi is None:
             continue
-        value = sum(wi * abs(yi - sum(map(product, a, phi))) for wi, yi, a in zip(w, y, A, strict=True))
+        value = sum(
+            wi * abs(yi - sum(map(product, a, phi))) for wi, yi, a in zip(w, y, A, strict=True)
+        )
         if best is None or value < best:
             best, vertices = value, set()
         if value == best:
             vertices.add(tuple(phi))
     return best, vertices
+
+
+def exact_solution(X, y, intercept, w=None):
+    """Coefficients, then the intercept, as fractions: Gaussian elimination of the normal equations."""
+    A = [[Fraction(x) for x in row] + [Fraction(1)] * intercept for row in X.tolist()]
+    y = [Fraction(x) for x in y.tolist()]
+    w = [Fraction(x) for x in (np.ones(len(y)) if w is None else w).tolist()]
+    m = len(A[0])
+    M = [
+        [sum(wi * a[i] * a[j] for wi, a in zip(w, A, strict=True)) for j in range(m)]
+        + [sum(wi * a[i] * yi for wi, a, yi in zip(w, A, y, strict=True))]
+        for i in range(m)
+    ]
+    for k in range(m):
+        pivot = next(i for i in range(k, m) if M[i][k])
+        M[k], M[pivot] = M[pivot], M[k]
+        M[k] = [x / M[k][k] for x in M[k]]
+        for i in range(m):
+            if i != k and M[i][k]:
+                M[i] = [a - M[i][k] * b for a, b in zip(M[i], M[k], strict=True)]
+    return [row[-1] for row in M]

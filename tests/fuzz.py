@@ -1,8 +1,10 @@
 """Hostile problems, checked two ways: ``python tests/fuzz.py --problems 20000``.
 
 Every fit that claims to have converged is judged by ``certify`` and compared with the solution that
-SciPy finds on an equilibrated copy of the data. A failure is reduced to a few rows and columns, printed
-as code, and saved under ``fuzz-failures/``. pytest runs some hundreds of problems (``test_fuzz.py``).
+SciPy finds on an equilibrated copy of the data. A failure is reduced to a few rows and columns,
+printed as code, and saved under ``fuzz-failures/``; a file from there becomes a test once it lies
+in ``tests/data/found/`` with a line in its index. pytest runs some hundreds of problems
+(``test_fuzz.py``).
 
 The features of a problem are plain values, so that hypothesis can draw and shrink them, too.
 """
@@ -24,6 +26,7 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
+from stored import write_problem
 
 from robustreg import LinearRegressor, certify
 
@@ -56,7 +59,9 @@ def build(seed, features):
     f, rng = features, np.random.default_rng(seed)
     n, p = f["n"], f["p"]
     X = _design(f["design"], rng, n, p)
-    X = X + (0.0 if not f["offset"] else 10.0 ** rng.uniform(0, f["offset"], p) * np.abs(X).max(axis=0))
+    X = X + (
+        0.0 if not f["offset"] else 10.0 ** rng.uniform(0, f["offset"], p) * np.abs(X).max(axis=0)
+    )
     b = rng.standard_normal(p)
     signal_ = (X - X.mean(axis=0)) @ b
     y = _target(f["target"], rng, n, signal_)
@@ -81,8 +86,11 @@ def build(seed, features):
     }  # fmt: skip
     if has_scale(f):
         least = 1.01 if f["scale"] == "concomitant" else 0.1
-        parameters |= {"scale": f["scale"], "delta": float(max(least, min(1.345 * 2.0 ** f["delta"], 20.0)))}
-        parameters["alpha"] /= spread * unit if f["scale"] == "concomitant" else 1.0
+        parameters |= {
+            "scale": f["scale"],
+            "delta": float(max(least, min(1.345 * 2.0 ** f["delta"], 20.0))),
+        }
+        parameters["alpha"] = float(alpha / (spread * unit if f["scale"] == "concomitant" else 1.0))
     return X, y * unit, w, parameters
 
 
@@ -132,7 +140,11 @@ def _target(kind, rng, n, line):
         return rng.standard_t(2, n)
     if kind == "ties":
         return np.round(line)
-    noise = {"normal": rng.standard_normal, "t": lambda n: rng.standard_t(1.5, n), "cauchy": rng.standard_cauchy}
+    noise = {
+        "normal": rng.standard_normal,
+        "t": lambda n: rng.standard_t(1.5, n),
+        "cauchy": rng.standard_cauchy,
+    }
     return line + noise[kind](n)
 
 
@@ -144,7 +156,10 @@ def check(X, y, w, parameters, storage="C"):
         try:
             model = LinearRegressor(**parameters).fit(data, y, sample_weight=w)
         except ValueError as error:
-            known = any(words in str(error) for words in ("overflow", "too large", "more rows than coefficients"))
+            known = any(
+                words in str(error)
+                for words in ("overflow", "too large", "more rows than coefficients")
+            )
             return ("", "refused") if known else (repr(error), "crash")
     no_scale = [warning for warning in caught if "scale is 0" in str(warning.message)]
     caught = [warning for warning in caught if warning not in no_scale]
@@ -172,8 +187,15 @@ def _wrong_scale(model, X, y, w):
     if not isinstance(model.scale, str):
         return ""
     w = np.ones(len(y)) if w is None else w
-    r, s, m = np.abs(y - X @ model.coef_ - model.intercept_), model.scale_, model.rank_ + model.fit_intercept
-    noise = 1e-14 * (np.abs(y) + np.abs(X) @ np.abs(model.coef_) + abs(model.intercept_)) + 1e-15 * np.abs(y).max()
+    r, s, m = (
+        np.abs(y - X @ model.coef_ - model.intercept_),
+        model.scale_,
+        model.rank_ + model.fit_intercept,
+    )
+    noise = (
+        1e-14 * (np.abs(y) + np.abs(X) @ np.abs(model.coef_) + abs(model.intercept_))
+        + 1e-15 * np.abs(y).max()
+    )
     low, high = (np.sort(np.maximum(r + sign * noise, 0.0)) for sign in (-1.0, 1.0))
     if model.scale == "mad":
         order = np.argsort(r)
@@ -188,7 +210,10 @@ def _wrong_scale(model, X, y, w):
         if s == 0.0:  # rows fitted exactly may count up to k^2 each
             exact = total <= 0.0 or k * k * w[r > 100 * noise].sum() <= total * (1 + 1e-9)
             return "" if exact else "scale_ is 0"
-        least, most = (w @ np.minimum(np.square(size / s), k * k) for size in (r - np.minimum(r, noise), r + noise))
+        least, most = (
+            w @ np.minimum(np.square(size / s), k * k)
+            for size in (r - np.minimum(r, noise), r + noise)
+        )
         right = least * (1 - 1e-9) <= total <= most * (1 + 1e-9)
     return "" if right else f"scale_ {s!r}: {least!r}, {most!r}"
 
@@ -213,7 +238,9 @@ def _worse_than_scipy(model, X, y, w, parameters, proof):
     theirs.intercept_ = theirs.intercept_ * unit
     theirs.set_params(**parameters)
     lower = certify(theirs, X, y, w).objective
-    if proof.objective * (1 - 1e-9 - proof.rounding) > lower and proof.objective - lower > _rounding(X, y, model):
+    if proof.objective * (
+        1 - 1e-9 - proof.rounding
+    ) > lower and proof.objective - lower > _rounding(X, y, model):
         return f"objective {proof.objective!r}, SciPy {lower!r}"
     return ""
 
@@ -275,7 +302,11 @@ def reduce(X, y, w, parameters, storage):
             while start < X.shape[axis]:
                 keep = np.ones(X.shape[axis], dtype=bool)
                 keep[start : start + step] = False
-                smaller = (X[keep], y[keep], w if w is None else w[keep]) if axis == 0 else (X[:, keep], y, w)
+                smaller = (
+                    (X[keep], y[keep], w if w is None else w[keep])
+                    if axis == 0
+                    else (X[:, keep], y, w)
+                )
                 if keep.any() and fails(*smaller):
                     X, y, w = smaller
                 else:
@@ -290,13 +321,16 @@ def report(seed, message):
     X, y, w = reduce(X, y, w, parameters, features["storage"])
     folder = Path("fuzz-failures")
     folder.mkdir(exist_ok=True)
-    np.savez(folder / f"{seed}.npz", X=X, y=y, w=[] if w is None else w, parameters=repr(parameters),
-             storage=features["storage"])  # fmt: skip
-    print(f"\n--- seed {seed}: {message}\n    {features}\n    reduced to {X.shape[0]} x {X.shape[1]}:")
+    write_problem(folder / f"{seed}.npz", X, y, w, parameters, features["storage"])
+    print(
+        f"\n--- seed {seed}: {message}\n    {features}\n    reduced to {X.shape[0]} x {X.shape[1]}:"
+    )
     if X.size <= 60:
         print(f"X = np.array({X.tolist()!r})\ny = np.array({y.tolist()!r})")
         print(f"w = {None if w is None else w.tolist()!r}")
-        print(f"LinearRegressor(**{parameters!r}).fit(X, y, w)  # X stored as {features['storage']}")
+        print(
+            f"LinearRegressor(**{parameters!r}).fit(X, y, w)  # X stored as {features['storage']}"
+        )
     print(flush=True)
 
 
@@ -309,7 +343,9 @@ def main():
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--scales", action="store_true", help="only problems with an estimated scale")
+    parser.add_argument(
+        "--scales", action="store_true", help="only problems with an estimated scale"
+    )
     arguments = parser.parse_args()
     seeds = itertools.count(arguments.seed)
     if arguments.scales:
@@ -327,7 +363,9 @@ def main():
                 print(f"seed {seed} {outcome}: {message}", flush=True)
     for seed, message in failures:
         report(seed, message)
-    print(f"{dict(outcomes)}, {len(failures)} failures; the slowest took {slowest[0]:.2f} s (seed {slowest[1]})")
+    print(
+        f"{dict(outcomes)}, {len(failures)} failures; the slowest took {slowest[0]:.2f} s (seed {slowest[1]})"
+    )
     return 1 if failures else 0
 
 

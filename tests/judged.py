@@ -1,7 +1,8 @@
 """Coefficients of all kinds, judged on hostile data: ``python tests/judged.py --cases 100000``.
 
-What must be true of every certificate is checked in rational arithmetic: no coefficients that anybody
-proposes have an objective below the ``dual`` of any others. pytest runs some hundreds (``test_proof.py``).
+What must be true of every certificate is checked in rational arithmetic: no coefficients that
+anybody proposes have an objective below the ``dual`` of any others. pytest runs some hundreds
+(``test_proof.py``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ ROWS = [3, 4, 5, 7, 9, 12, 20, 40]
 
 
 def hostile_problem(seed):
-    """(X, y, w, delta, alpha, fit_intercept): leverage, targets to 1e15, weights over 12 decades, ties, units."""
+    """(X, y, w, delta, alpha, fit_intercept): leverage, targets to 1e15, weights over 12 decades,
+    ties, units.
+    """
     rng = np.random.default_rng(seed)
     n, p = int(rng.choice(ROWS)), int(rng.integers(1, 5))
     X = rng.standard_normal((n, p))
@@ -48,7 +51,10 @@ def hostile_problem(seed):
         X[:, -1] = X[:, 0] + 10.0 ** rng.uniform(-9, -3) * rng.standard_normal(n)
     elif kind == 5:
         X = X[rng.integers(0, max(1, n // 2), n)]
-    y = X @ rng.standard_normal(p) + [rng.standard_normal(n), 0.0, rng.standard_cauchy(n)][rng.integers(3)]
+    y = (
+        X @ rng.standard_normal(p)
+        + [rng.standard_normal(n), 0.0, rng.standard_cauchy(n)][rng.integers(3)]
+    )
     if rng.uniform() < 0.3:
         y = np.round(y)
     for _ in range(int(rng.integers(0, 3))):  # rows of leverage, and targets far away
@@ -69,13 +75,21 @@ def candidates(X, y, w, delta, alpha, fit_intercept, seed):
         for loss in ("mse", "mae", "huber")
     ]
     robust = {"random_state": 0}
-    theirs = [LinearRegression(fit_intercept=fit_intercept), TheilSenRegressor(fit_intercept=fit_intercept, **robust)]
-    theirs += [HuberRegressor(fit_intercept=fit_intercept), QuantileRegressor(alpha=0.0, fit_intercept=fit_intercept)]
+    theirs = [
+        LinearRegression(fit_intercept=fit_intercept),
+        TheilSenRegressor(fit_intercept=fit_intercept, **robust),
+    ]
+    theirs += [
+        HuberRegressor(fit_intercept=fit_intercept),
+        QuantileRegressor(alpha=0.0, fit_intercept=fit_intercept),
+    ]
     theirs += [RANSACRegressor(LinearRegression(fit_intercept=fit_intercept), **robust)]
     fitted = []
     for model in ours + theirs[seed % len(theirs) :][:2]:
         try:
-            model.fit(X, y) if isinstance(model, TheilSenRegressor) else model.fit(X, y, sample_weight=w)
+            model.fit(X, y) if isinstance(model, TheilSenRegressor) else model.fit(
+                X, y, sample_weight=w
+            )
         except (ValueError, TypeError):  # what scikit-learn's cannot fit is not judged
             continue
         model = getattr(model, "estimator_", model)
@@ -83,7 +97,9 @@ def candidates(X, y, w, delta, alpha, fit_intercept, seed):
     found = [*fitted, ("zero", np.zeros(p), 0.0)]
     for name, b, b0 in fitted[:3]:
         size = 10.0 ** rng.uniform(-12, 0)
-        found.append((f"{name} perturbed", b * (1 + size * rng.standard_normal(p)), b0 * (1 + size)))
+        found.append(
+            (f"{name} perturbed", b * (1 + size * rng.standard_normal(p)), b0 * (1 + size))
+        )
     return [(name, b, b0 * fit_intercept) for name, b, b0 in found if np.all(np.isfinite([*b, b0]))]
 
 
@@ -99,17 +115,24 @@ def check(seed):
         for (name, b, b0), own in zip(found, objectives, strict=True):
             model = SimpleNamespace(coef_=b, intercept_=b0, fit_intercept=fit_intercept)
             proof = certify(model, X, y, w, loss=loss, delta=delta, alpha=alpha)
-            wrong += [f"{loss} of {name}: {message}" for message in false_claims(proof, own, min(objectives))]
+            wrong += [
+                f"{loss} of {name}: {message}"
+                for message in false_claims(proof, own, min(objectives))
+            ]
             outcomes["proved" if proof.gap <= 1e-9 else "not optimal or not proved"] += 1
     return outcomes, wrong
 
 
 def false_claims(proof, own: Fraction, least: Fraction):
-    """What is not true of a certificate, for the exact objective of its coefficients and the least that is known."""
+    """What is not true of a certificate, for the exact objective of its coefficients and the least
+    that is known.
+    """
     if proof.objective == np.inf:
         return
     dual = Fraction(proof.dual)
-    doubt = (Fraction(proof.objective) - dual) * Fraction(1 + 1e-9) + Fraction(proof.objective) / 10**14
+    doubt = (Fraction(proof.objective) - dual) * Fraction(1 + 1e-9) + Fraction(
+        proof.objective
+    ) / 10**14
     if abs(own - Fraction(proof.objective)) > doubt and proof.dual > 0.0:
         yield f"the objective is {float(own)!r}, not {proof.objective!r}"
     if dual > own:

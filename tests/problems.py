@@ -1,9 +1,19 @@
 """Seeded problems, and the definitions recomputed naively from raw data and fitted coefficients."""
 
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 from scipy.optimize import lsq_linear
 
+from robustreg.fitting.at_knot import WAY
+
 LOSSES = ["mse", "mae", "huber"]
+
+
+def slow(*values):
+    """Parameters of a test that run only where the slow tests do."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def random_problem(seed):
@@ -61,8 +71,8 @@ def naive_gap(model, X, y, w=None):
     """P - D, with a dual point built from the data and coef_ alone.
 
     D(u) = sum w (u y - l*(u)) / W - ||X'(w u) / W||^2 / (2 alpha), abs(u) <= bound, sum w u = 0 if
-    there is an intercept, X'(w u) = 0 if alpha = 0. Where abs(u) is not decided by the residual, bounded
-    least squares finds it.
+    there is an intercept, X'(w u) = 0 if alpha = 0. Where abs(u) is not decided by the residual,
+    bounded least squares finds it.
     """
     w = np.ones(len(y)) if w is None else w
     r, W, d = residuals(model, X, y), w.sum(), model.delta
@@ -96,3 +106,13 @@ def naive_gap(model, X, y, w=None):
         v = X.T @ (w * u) / W
         dual -= v @ v / (2 * model.alpha)
     return objective(model, X, y, w) - dual
+
+
+@contextmanager
+def way(name):
+    """Fits in the block go one way: "passes" or "direct"."""
+    before = WAY.set(name)
+    try:
+        yield
+    finally:
+        WAY.reset(before)

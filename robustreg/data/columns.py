@@ -1,19 +1,19 @@
 """How the columns of X are stored, centred and scaled: dense by blocks of rows, or sparse.
 
 Z = (X - shift) / scale stands for the n x p matrix that the solvers see. It is never formed whole
-(unless it fits into one block): each verb streams over blocks of rows, converting to float64 there.
+(unless it fits into one block): each verb goes through blocks of rows, converting to float64 there.
 Subtracting first and scaling by a power of two afterwards rounds each entry once, so that a column
-with a large offset loses nothing that its data still hold. A column whose mean is of the size of its
-spread needs no shift; if none does, X is used as it is and the scales go to the other factor, which is
-the same but for the cost.
+with a large offset loses nothing that its data still hold. A column whose mean is of the size of
+its spread needs no shift; if none does, X is used as it is and the scales go to the other factor,
+which is the same but for the cost.
 
     peak           the largest abs(X) of each column   (p,)
-    dot(beta)      Z beta                        (n,)
-    magnitude(b)   abs(Z) b, for b >= 0          (n,)
-    tdot(v)        Z'v                           (p,)
-    gram(q, T)     (Z T)' diag(q) (Z T)          q >= 0; rows with q = 0 are skipped
-    take(index)    the rows index of Z           dense
-    blocks()       (slice, rows of Z) in order   dense, each of about BLOCK entries
+    dot(v)         Z v                                 (n,)
+    magnitude(v)   abs(Z) v, for v >= 0                (n,)
+    tdot(v)        Z'v                                 (p,)
+    gram(q, T)     (Z T)' diag(q) (Z T)                q >= 0; rows with q = 0 are skipped
+    take(index)    the rows index of Z                 dense
+    blocks()       (slice, rows of Z) in order         dense, each of about BLOCK entries
 
 Sparse columns are split: a column that is mostly zeros stays sparse and is not shifted (its mean is
 then at most its standard deviation, so that the shift would gain nothing), and a column that is
@@ -22,76 +22,103 @@ mostly not zero is held dense, where it can be shifted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
+from ..numerics.precision import EPS
 from .blocks import BLOCK, Blocks, NotFiniteError
 
-EPS = np.finfo(np.float64).eps
-OFFSET = 4.0  # a mean up to so many standard deviations costs a factor of 17 in conditioning: no digit
-MODERATE = 2.0**300  # scales that neither overflow nor underflow when they are moved or squared
-LARGEST = 2.0**1022  # a column beyond it could overflow when it is centred
+# Standard deviations: a mean up to so many is not subtracted. It costs a factor of 17 in
+# conditioning, which is no digit.
+OFFSET = 4.0
+# Scales up to it, and down to its inverse, neither overflow nor underflow when they are moved or
+# squared.
+MODERATE = 2.0**300
+# A column with larger entries could overflow when it is centred.
+LARGEST = 2.0**1022
+# Roundings of its largest entry: a centred column that varies by less is a constant.
+CONSTANT = 4.0 * EPS
+# Share of the weight with an entry other than 0, above which a sparse column is held dense.
+FULL = 0.5
+# Rows of a block of sparse rows at least.
+LEAST_ROWS = 16
+# Share of the rows of a block: with fewer of positive weight, the others are left out first.
+LIVE = 0.75
+# The least power of two whose reciprocal is finite.
+LEAST_EXPONENT = -1021
 
 
 class DenseColumns:
     """Columns of a 2-D array of any real dtype and order; the array is only read."""
 
-    def __init__(self, X, shift, inverse_scale, peak):
+    def __init__(
+        self, X: np.ndarray, shift: np.ndarray, inverse_scale: np.ndarray, peak: np.ndarray | None
+    ):
         self.n_rows, self.n_cols = X.shape
-        self.shift, self.inverse_scale, self.peak = shift, inverse_scale, peak
+        self.shift, self.inverse_scale = shift, inverse_scale
+        self.peak: Any = peak  # None where columns are given as they are: nothing asks for it there
         varying = inverse_scale[inverse_scale != 0.0]
         moderate = np.all((varying < MODERATE) & (varying > 1.0 / MODERATE))
-        # Scales go to the other factor, where they are moderate; then the blocks are those of X itself.
+        # Moderate scales go to the other factor; the blocks are then those of X itself.
         self.outer = inverse_scale if moderate and np.any(inverse_scale != 1.0) else None
         self.inner = Blocks(X, shift if shift.any() else None, None if moderate else inverse_scale)
 
     @classmethod
-    def standardised(cls, X, w, centre, offset=OFFSET):
-        """Columns of X shifted, if ``centre``, and scaled to about unit size with weights w (n,)."""
+    def standardised(
+        cls, X: np.ndarray, w: np.ndarray, centre: bool, offset: float = OFFSET
+    ) -> DenseColumns:
+        """Columns of X scaled to about unit size with weights w (n,), and shifted if ``centre``."""
         return cls(X, *_standardise(X, w / w.sum(), centre, offset))
 
-    def blocks(self):
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         for rows, block in self.inner:
             yield rows, block if self.outer is None else block * self.outer
 
-    def _outer(self, beta):
-        return beta if self.outer is None else self.outer * beta
+    def _outer(self, v: np.ndarray) -> np.ndarray:
+        return v if self.outer is None else self.outer * v
 
-    def dot(self, beta):
-        out, beta = np.empty(self.n_rows), self._outer(beta)
+    def dot(self, v: np.ndarray) -> np.ndarray:
+        out, v = np.empty(self.n_rows), self._outer(v)
 
-        def kernel(rows, block):
-            np.dot(block, beta, out=out[rows])
-
-        self.inner.sweep(kernel)
-        return out
-
-    def magnitude(self, beta):
-        out, beta = np.empty(self.n_rows), self._outer(beta)
-
-        def kernel(rows, block):
-            np.dot(np.abs(block), beta, out=out[rows])
+        def kernel(rows: slice, block: np.ndarray) -> None:
+            np.dot(block, v, out=out[rows])
 
         self.inner.sweep(kernel)
         return out
 
-    def tdot(self, v):
+    def magnitude(self, v: np.ndarray) -> np.ndarray:
+        out, v = np.empty(self.n_rows), self._outer(v)
+
+        def kernel(rows: slice, block: np.ndarray) -> None:
+            np.dot(np.abs(block), v, out=out[rows])
+
+        self.inner.sweep(kernel)
+        return out
+
+    def tdot(self, v: np.ndarray) -> np.ndarray:
         return self._outer(self.inner.sweep(lambda rows, block: (np.dot(v[rows], block),))[0])
 
-    def gram(self, q, T=None):
+    def gram(self, q: np.ndarray, T: np.ndarray | None = None) -> np.ndarray:
         if T is not None:
             T = T if self.outer is None else self.outer[:, None] * T
-        G = self.inner.sweep(lambda rows, block: (gram_of_block(block, q[rows], T),))[0]
-        return G if self.outer is None or T is not None else self.outer[:, None] * G * self.outer
+        M = self.inner.sweep(lambda rows, block: (gram_of_block(block, q[rows], T),))[0]
+        return M if self.outer is None or T is not None else self.outer[:, None] * M * self.outer
 
-    def take(self, index):
+    def take(self, index: Any) -> np.ndarray:
         block = self.inner.take(index)
         return block if self.outer is None else block * self.outer
 
 
-def _standardise(X, share, centre, offset):
-    """(shift, 1 / scale, peak) of each column: weighted means and root mean squares about them, as safe
-    from overflow as X is."""
+def _standardise(
+    X: np.ndarray, share: np.ndarray, centre: bool, offset: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(shift, 1 / scale, peak), (p,) each, for the ``share`` (n,) of each row in the weight.
+
+    By weighted means, and root mean squares about them, as safe from overflow as X is.
+    """
     plain = Blocks(X)
 
     def first(rows, block):
@@ -104,11 +131,7 @@ def _standardise(X, share, centre, offset):
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
         raise NotFiniteError
     peak = np.maximum(np.abs(low), np.abs(high))
-    if np.any(peak > LARGEST):
-        raise ValueError(
-            f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
-            "to compute with; rescale that column."
-        )
+    _refuse_too_large(peak)
     mean = np.clip(mean, low, high) if centre else np.zeros(len(mean))
     unit = power_of_two(peak)
 
@@ -117,25 +140,35 @@ def _standardise(X, share, centre, offset):
 
     spread = np.sqrt(plain.sweep(second)[0])
     # A centred column that varies by a few units in its last place only is a constant.
-    empty = high - low <= 4 * EPS * peak if centre else peak == 0.0
-    spread = np.where(spread > 0.0, spread, np.where(empty, 0.0, (high - low) / unit))  # lost: weights near 0
+    empty = high - low <= CONSTANT * peak if centre else peak == 0.0
+    # The spread is lost where weights are near 0: then that of the rows, whatever their weights.
+    spread = np.where(spread > 0.0, spread, np.where(empty, 0.0, (high - low) / unit))
     shift = np.where(empty | (np.abs(mean) / unit > offset * spread), mean, 0.0)
     spread = np.hypot(spread, (mean - shift) / unit)
     inverse = _reciprocal(unit * power_of_two(np.where(empty, 1.0, spread)))
     return shift, np.where(empty, 0.0, inverse), peak
 
 
+def _refuse_too_large(peak: np.ndarray) -> None:
+    """ValueError if a column has entries that could overflow when it is centred."""
+    if np.any(peak > LARGEST):
+        raise ValueError(
+            f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
+            "to compute with; rescale that column."
+        )
+
+
 class SparseColumns:
     """Columns of a SciPy sparse matrix or array in CSR form."""
 
-    def __init__(self, X, w, centre, offset=OFFSET):
+    def __init__(self, X: Any, w: np.ndarray, centre: bool, offset: float = OFFSET):
         self.n_rows, self.n_cols = X.shape
-        self.step = max(16, BLOCK // max(1, self.n_cols))
+        self.step = max(LEAST_ROWS, BLOCK // max(1, self.n_cols))
         share = w / w.sum()
         X = X.astype(np.float64)
         filled = share @ sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), shape=X.shape)
-        self.full = np.flatnonzero(filled > 0.5)
-        self.thin = np.flatnonzero(filled <= 0.5)
+        self.full = np.flatnonzero(filled > FULL)
+        self.thin = np.flatnonzero(filled <= FULL)
         self.dense = DenseColumns.standardised(X[:, self.full].toarray(), w, centre, offset)
         self.shift = np.zeros(self.n_cols)
         self.shift[self.full] = self.dense.shift
@@ -148,14 +181,11 @@ class SparseColumns:
         self.sparse = sparse.csr_array(thin.multiply(self.inverse_scale[self.thin][None, :]))
 
     @staticmethod
-    def _inverse_scale(thin, share):
+    def _inverse_scale(thin: Any, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(1 / scale, peak) of the columns that stay sparse."""
         peak = np.zeros(thin.shape[1])
         np.maximum.at(peak, thin.indices, np.abs(thin.data))
-        if np.any(peak > LARGEST):
-            raise ValueError(
-                f"X has entries as large as {peak.max():.3g}, too close to the largest float64 "
-                "to compute with; rescale that column."
-            )
+        _refuse_too_large(peak)
         unit = power_of_two(peak)
         relative = sparse.csr_array(
             (np.square(thin.data / unit[thin.indices]), thin.indices, thin.indptr), shape=thin.shape
@@ -164,55 +194,55 @@ class SparseColumns:
         inverse = _reciprocal(unit * power_of_two(np.where(spread == 0.0, 1.0, spread)))
         return np.where(spread == 0.0, 0.0, inverse), peak
 
-    def blocks(self):
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         for start in range(0, self.n_rows, self.step):
             rows = slice(start, min(start + self.step, self.n_rows))
             yield rows, self.take(rows)
 
-    def dot(self, beta):
-        return self.sparse @ beta[self.thin] + self.dense.dot(beta[self.full])
+    def dot(self, v: np.ndarray) -> np.ndarray:
+        return self.sparse @ v[self.thin] + self.dense.dot(v[self.full])
 
-    def magnitude(self, beta):
-        return abs(self.sparse) @ beta[self.thin] + self.dense.magnitude(beta[self.full])
+    def magnitude(self, v: np.ndarray) -> np.ndarray:
+        return abs(self.sparse) @ v[self.thin] + self.dense.magnitude(v[self.full])
 
-    def tdot(self, v):
+    def tdot(self, v: np.ndarray) -> np.ndarray:
         out = np.empty(self.n_cols)
         out[self.thin] = v @ self.sparse
         out[self.full] = self.dense.tdot(v)
         return out
 
-    def gram(self, q, T=None):
+    def gram(self, q: np.ndarray, T: np.ndarray | None = None) -> np.ndarray:
         if T is not None:
-            return sum(gram_of_block(block, q[rows], T) for rows, block in self.blocks())
-        G = np.empty((self.n_cols, self.n_cols))
+            grams = (gram_of_block(block, q[rows], T) for rows, block in self.blocks())
+            total: Any = sum(grams)  # an array, as there is a block at least
+            return total
+        M = np.empty((self.n_cols, self.n_cols))
         weighted = sparse.csr_array(self.sparse.multiply(q[:, None]))
-        G[np.ix_(self.thin, self.thin)] = (self.sparse.T @ weighted).toarray()
-        G[np.ix_(self.full, self.full)] = self.dense.gram(q)
+        M[np.ix_(self.thin, self.thin)] = (self.sparse.T @ weighted).toarray()
+        M[np.ix_(self.full, self.full)] = self.dense.gram(q)
         cross = np.zeros((len(self.thin), len(self.full)))
         for rows, block in self.dense.blocks():
             cross += weighted[rows].T @ block
-        G[np.ix_(self.thin, self.full)] = cross
-        G[np.ix_(self.full, self.thin)] = cross.T
-        return G
+        M[np.ix_(self.thin, self.full)] = cross
+        M[np.ix_(self.full, self.thin)] = cross.T
+        return M
 
-    def take(self, index):
-        out = np.empty(
-            (len(range(*index.indices(self.n_rows))), self.n_cols)
-            if isinstance(index, slice)
-            else (len(index), self.n_cols)
-        )
+    def take(self, index: Any) -> np.ndarray:
+        is_slice = isinstance(index, slice)
+        count = len(range(*index.indices(self.n_rows))) if is_slice else len(index)
+        out = np.empty((count, self.n_cols))
         out[:, self.thin] = self.sparse[index].toarray()
         out[:, self.full] = self.dense.take(index)
         return out
 
 
-def gram_of_block(block, q, T=None):
+def gram_of_block(block: np.ndarray, q: np.ndarray, T: np.ndarray | None = None) -> np.ndarray:
     """(Z T)' diag(q) (Z T) of a block Z."""
     if T is None and np.all(q[:1] == 1.0) and np.all(q == 1.0):
         return np.dot(block.T, block)
     root = np.sqrt(q)
     live = root > 0.0
-    if np.count_nonzero(live) < 0.75 * len(root):
+    if np.count_nonzero(live) < LIVE * len(root):
         block, root = block[live], root[live]
     if T is not None:
         block = block @ T
@@ -220,12 +250,12 @@ def gram_of_block(block, q, T=None):
     return np.dot(block.T, block)
 
 
-def _reciprocal(x):
+def _reciprocal(x: np.ndarray) -> np.ndarray:
     """1 / x, kept finite."""
-    return 1.0 / np.maximum(x, 2.0**-1021)
+    return 1.0 / np.maximum(x, 2.0**LEAST_EXPONENT)
 
 
-def power_of_two(x):
+def power_of_two(x: Any) -> np.ndarray:
     """The power of two at or below x > 0 (1 for x = 0), kept where its reciprocal is finite."""
     _, exponent = np.frexp(x)
-    return np.where(x > 0.0, np.ldexp(1.0, np.maximum(exponent - 1, -1021)), 1.0)
+    return np.where(x > 0.0, np.ldexp(1.0, np.maximum(exponent - 1, LEAST_EXPONENT)), 1.0)

@@ -1,7 +1,7 @@
 """Pictures: each display computes the numbers of its picture, and ``plot`` draws them.
 
-matplotlib is imported where something is drawn. Colours are those of Okabe and Ito, which colour-blind readers tell
-apart, and lines differ in their dashes, too.
+matplotlib is imported where something is drawn. Colours are those of Okabe and Ito, which
+colour-blind readers tell apart, and lines differ in their dashes, too.
 """
 
 from .fit import FitDisplay

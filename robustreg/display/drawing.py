@@ -11,16 +11,20 @@ STYLES = {
     "mae": {"color": "#D55E00", "linestyle": "--"},
     "huber": {"color": "#009E73", "linestyle": "-."},
 }
-MOST = 5000  # points that are drawn of more rows, beside the most extreme
-EXTREME = 100
+MOST_POINTS = 5000  # of more rows so many are drawn, at random,
+EXTREME_POINTS = 100  # and so many of the most extreme
 
 
-def panels(ax: Any, shape: tuple[int, int], figsize, **kwargs) -> tuple[Any, np.ndarray]:
-    """(figure, axes (k,)) in rows and columns of ``shape``: new, within one Axes, or those given."""
+def panels(
+    ax: Any, shape: tuple[int, int], figsize: tuple[float, float], **kwargs: Any
+) -> tuple[Any, np.ndarray]:
+    """(figure, axes (k,)) in rows and columns of ``shape``: new, within one Axes, or as given."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError('Displays need matplotlib: pip install matplotlib, or "robustreg[plots]".') from error
+        raise ImportError(
+            'Displays need matplotlib: pip install matplotlib, or "robustreg[plots]".'
+        ) from error
     count = shape[0] * shape[1]
     if ax is None:
         figure, axes = plt.subplots(*shape, figsize=figsize, layout="constrained", **kwargs)
@@ -28,7 +32,8 @@ def panels(ax: Any, shape: tuple[int, int], figsize, **kwargs) -> tuple[Any, np.
     given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(given) == 1 and count > 1:
         given[0].set_axis_off()
-        return given[0].figure, given[0].get_subplotspec().subgridspec(*shape).subplots(**kwargs).ravel()
+        grid = given[0].get_subplotspec().subgridspec(*shape)
+        return given[0].figure, grid.subplots(**kwargs).ravel()
     if len(given) != count:
         raise ValueError(f"ax must be one Axes, or {count} of them; got {len(given)}.")
     return given[0].figure, given
@@ -41,7 +46,8 @@ def vector(name: str, values: Any) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1 or not len(array):
         raise ValueError(
-            f"{name} must be of shape (n_samples,): a display shows one target; got shape {array.shape}."
+            f"{name} must be of shape (n_samples,): a display shows one target; "
+            f"got shape {array.shape}."
         )
     return array
 
@@ -53,7 +59,10 @@ def last_step(estimator: Any) -> Any:
 
 
 def names_of(estimator: Any) -> Any:
-    """Names of the features that the last step of a pipeline, or the estimator itself, was fitted to, or None."""
+    """Names of the features that an estimator was fitted to, or None.
+
+    Of a pipeline those that its last step was fitted to.
+    """
     last = last_step(estimator)
     if last is estimator or hasattr(last, "feature_names_in_"):
         return getattr(last, "feature_names_in_", None)
@@ -64,20 +73,28 @@ def names_of(estimator: Any) -> Any:
 
 
 def knot_of(estimator: Any) -> float:
-    """The knot of Huber's loss in units of y; ValueError if there is none, or one for each of several targets."""
+    """The knot of Huber's loss in units of y.
+
+    ValueError if there is none, or one for each of several targets.
+    """
     estimator = last_step(estimator)
     delta = getattr(estimator, "delta_", getattr(estimator, "delta", None))
     if delta is None:
         raise ValueError(f"estimator must have a delta, as LinearRegressor has; got {estimator!r}.")
-    scale = getattr(estimator, "scale_", 1.0)
+    scale: Any = getattr(estimator, "scale_", 1.0)
     if np.ndim(scale):
         raise ValueError(f"estimator must be fitted to one target; got one with {len(scale)}.")
     return float(delta * scale)
 
 
 def some_of(size: np.ndarray) -> np.ndarray:
-    """Indices of MOST rows (n,) drawn at random, always the same ones, and of those of largest ``abs(size)``."""
-    if len(size) <= MOST:
+    """Indices of the rows to draw, by ``size`` (n,): all, or a sample and the most extreme.
+
+    The sample is drawn at random, always the same one.
+    """
+    if len(size) <= MOST_POINTS:
         return np.arange(len(size))
-    extreme = np.argpartition(np.abs(size), -EXTREME)[-EXTREME:]
-    return np.union1d(np.random.default_rng(0).choice(len(size), MOST, replace=False), extreme)
+    extreme = np.argpartition(np.abs(size), -EXTREME_POINTS)[-EXTREME_POINTS:]
+    return np.union1d(
+        np.random.default_rng(0).choice(len(size), MOST_POINTS, replace=False), extreme
+    )

@@ -49,8 +49,17 @@ class FitDisplay:
         self.x, self.y, self.lines, self.names = x, y, lines, names
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, losses: Any = ("mse", "mae", "huber"),
-                       sample_weight: Any = None, ax: Any = None, plot: bool = True):  # fmt: skip
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        losses: Any = ("mse", "mae", "huber"),
+        sample_weight: Any = None,
+        ax: Any = None,
+        plot: bool = True,
+    ):
         """Fit a copy of an estimator under each of the losses; the estimator itself is left alone.
 
         Parameters
@@ -76,12 +85,16 @@ class FitDisplay:
             The display.
         """
         if np.ndim(X) != 2 or np.shape(X)[1] != 1:
-            raise ValueError(f"X must be of shape (n_samples, 1): the display shows one feature; got {np.shape(X)}.")
+            raise ValueError(
+                "X must be of shape (n_samples, 1): the display shows one feature; "
+                f"got {np.shape(X)}."
+            )
         target, lines, far = vector("y", y), {}, 0.0
         x = np.asarray(X, dtype=np.float64)[:, 0]
         for loss in losses:
             scale = {} if loss == "huber" else {"scale": 1.0}
-            model = clone(estimator).set_params(loss=loss, **scale).fit(X, target, sample_weight)
+            copied: Any = clone(estimator)  # an estimator; the stubs allow for lists of them
+            model = copied.set_params(loss=loss, **scale).fit(X, target, sample_weight)
             lines[loss] = float(model.coef_[0]), float(model.intercept_)
             far = np.maximum(far, np.abs(target - model.predict(X)))
         kept = some_of(np.broadcast_to(far, x.shape))
@@ -105,13 +118,13 @@ class FitDisplay:
             The display itself.
         """
         self.figure_, (self.ax_,) = panels(ax, (1, 1), (6.0, 4.0))
-        self.ax_.scatter(self.x, self.y, **({"color": "0.4", "s": 16, "alpha": 0.7, "label": "_points"} | kwargs))
+        style = {"color": "0.4", "s": 16, "alpha": 0.7, "label": "_points"}
+        self.ax_.scatter(self.x, self.y, **(style | kwargs))
         ends = np.array([self.x.min(), self.x.max()])
         for loss, (slope, intercept) in self.lines.items():
             label = f"{loss}: {slope:.3g} x {intercept:+.3g}"
-            self.ax_.plot(
-                ends, slope * ends + intercept, **({"label": label, "linewidth": 2.0} | STYLES.get(loss, {}))
-            )
+            style = {"label": label, "linewidth": 2.0} | STYLES.get(loss, {})
+            self.ax_.plot(ends, slope * ends + intercept, **style)
         self.ax_.set(xlabel=self.names[0], ylabel=self.names[1], title="lines of the losses")
         self.ax_.legend()
         return self

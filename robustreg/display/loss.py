@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.losses import Absolute, Huber, Squared
+from ..problem.losses import ABSOLUTE, SQUARED, huber
 from .drawing import STYLES, knot_of, panels, vector
+
+POINTS = 601  # where the curves are evaluated: an odd number, so that 0 is one of them
+RUG_LINES = 2000  # lines of the rug at most
 
 
 class LossDisplay:
     """The three losses and their slopes against the residual.
 
-    The absolute loss is drawn times delta, so that all have the units of y squared and it is the limit of
-    Huber's for large residuals.
+    The absolute loss is drawn times delta, so that all have the units of y squared and it is the
+    limit of Huber's for large residuals.
 
     Parameters
     ----------
@@ -47,10 +50,13 @@ class LossDisplay:
     """
 
     def __init__(self, *, residual, loss, slope, delta, rug=None):
-        self.residual, self.loss, self.slope, self.delta, self.rug = residual, loss, slope, delta, rug
+        self.residual, self.loss, self.slope = residual, loss, slope
+        self.delta, self.rug = delta, rug
 
     @classmethod
-    def from_delta(cls, delta: float = 1.35, *, residuals: Any = None, ax: Any = None, plot: bool = True):
+    def from_delta(
+        cls, delta: float = 1.35, *, residuals: Any = None, ax: Any = None, plot: bool = True
+    ):
         """Losses for a given knot.
 
         Parameters
@@ -74,10 +80,10 @@ class LossDisplay:
             raise ValueError(f"delta must be a finite number > 0; got {delta!r}.")
         rug = None if residuals is None else vector("residuals", residuals)
         limit = 3.0 * delta
-        if rug is not None:
+        if rug is not None:  # most residuals, and the knots, are in the picture
             limit = float(np.clip(1.5 * np.quantile(np.abs(rug), 0.9), 2.0 * delta, 6.0 * delta))
-        r = np.linspace(-limit, limit, 601)
-        losses = {"mse": (Squared(), 1.0), "mae": (Absolute(), delta), "huber": (Huber(delta), 1.0)}
+        r = np.linspace(-limit, limit, POINTS)
+        losses = {"mse": (SQUARED, 1.0), "mae": (ABSOLUTE, delta), "huber": (huber(delta), 1.0)}
         display = cls(
             residual=r,
             loss={name: unit * loss.value(r) for name, (loss, unit) in losses.items()},
@@ -129,21 +135,23 @@ class LossDisplay:
         """
         self.figure_, self.ax_ = panels(ax, (1, 2), figsize=(9.0, 3.6))
         names = {"mse": "mse", "mae": "mae, times delta", "huber": "huber"}
-        for panel, curves, label in zip(
-            self.ax_, (self.loss, self.slope), ("loss", "slope of the loss"), strict=True
-        ):
+        shown = {"loss": self.loss, "slope of the loss": self.slope}
+        for panel, (label, curves) in zip(self.ax_, shown.items(), strict=True):
             for name, curve in curves.items():
                 panel.plot(self.residual, curve, **({"label": names[name]} | STYLES[name] | kwargs))
             for knot in (-self.delta, self.delta):
                 panel.axvline(knot, color="0.6", linewidth=0.8, linestyle=":")
-            panel.set(xlabel="residual (units of y)", ylabel=label, xlim=(self.residual[0], self.residual[-1]))
-        self.ax_[0].set(ylim=(-0.05 * self.loss["huber"][-1], 1.6 * self.loss["huber"][-1]), title="losses")
-        self.ax_[1].set(ylim=(-1.8 * self.delta, 1.8 * self.delta), title=f"slopes, delta = {self.delta:.3g}")
+            ends = self.residual[0], self.residual[-1]
+            panel.set(xlabel="residual (units of y)", ylabel=label, xlim=ends)
+        top, delta = self.loss["huber"][-1], self.delta
+        self.ax_[0].set(ylim=(-0.05 * top, 1.6 * top), title="losses")
+        self.ax_[1].set(ylim=(-1.8 * delta, 1.8 * delta), title=f"slopes, delta = {delta:.3g}")
         self.ax_[0].legend(loc="upper center")
         if self.rug is not None:
             inside = np.abs(self.rug) <= self.residual[-1]
-            some = np.quantile(self.rug[inside], np.linspace(0.0, 1.0, min(2000, np.count_nonzero(inside))))
-            self.ax_[0].plot(some, np.zeros(len(some)), "|", color="0.2", alpha=0.4, markersize=9, label="_rug")
+            levels = np.linspace(0.0, 1.0, min(RUG_LINES, np.count_nonzero(inside)))
+            some, style = np.quantile(self.rug[inside], levels), {"color": "0.2", "alpha": 0.4}
+            self.ax_[0].plot(some, np.zeros(len(some)), "|", markersize=9, label="_rug", **style)
             if outside := np.count_nonzero(~inside):
                 self.ax_[0].set_xlabel(f"residual (units of y); {outside} beyond the picture")
         return self

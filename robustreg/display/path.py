@@ -8,15 +8,17 @@ import numpy as np
 
 from .drawing import last_step, names_of, panels
 
-WIDE = 1e-4  # of its largest delta is the least that an exact path is drawn from
-POINTS = 400
-LEGEND = 12  # features that are named
+LEAST_SHARE = 1e-4  # of its largest delta: the least delta that an exact path is drawn from
+POINTS = 400  # where an exact path is evaluated, beside its breakpoints
+LEGEND = 12  # features up to which there is a legend
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 DASHES = ["-", "--", "-.", ":"]
 
 
 class DeltaPathDisplay:
-    """Coefficients and the number of outliers against delta, and the error of cross-validation where there is one.
+    """Coefficients and the number of outliers against delta.
+
+    The error of cross-validation, too, where there is one.
 
     Parameters
     ----------
@@ -29,8 +31,8 @@ class DeltaPathDisplay:
     names : list of str
         Names of the features.
     exact : bool
-        Whether the path is known between the knots, too. The number of rows beyond is then drawn as steps, each with
-        the number at its lower end; on a grid as points.
+        Whether the path is known between the knots, too. The number of rows beyond is then drawn as
+        steps, each with the number at its lower end; on a grid as points.
     error, spread : ndarray of shape (n_candidates,) or None
         Mean error of the folds at each candidate and its standard deviation.
     candidates : ndarray of shape (n_candidates,) or None
@@ -60,10 +62,21 @@ class DeltaPathDisplay:
     """
 
     def __init__(
-        self, *, deltas, coefs, knots, n_outliers, names, exact, error=None, spread=None, candidates=None, chosen=None
+        self,
+        *,
+        deltas,
+        coefs,
+        knots,
+        n_outliers,
+        names,
+        exact,
+        error=None,
+        spread=None,
+        candidates=None,
+        chosen=None,
     ):
-        self.deltas, self.coefs, self.knots, self.n_outliers, self.names = deltas, coefs, knots, n_outliers, names
-        self.exact = exact
+        self.deltas, self.coefs, self.names = deltas, coefs, names
+        self.knots, self.n_outliers, self.exact = knots, n_outliers, exact
         self.error, self.spread, self.candidates, self.chosen = error, spread, candidates, chosen
 
     @classmethod
@@ -90,7 +103,9 @@ class DeltaPathDisplay:
         return display.plot(ax) if plot else display
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, feature_names: Any = None, ax: Any = None, plot: bool = True):
+    def from_estimator(
+        cls, estimator: Any, *, feature_names: Any = None, ax: Any = None, plot: bool = True
+    ):
         """Take the path and the scores of a cross-validation.
 
         Parameters
@@ -113,7 +128,8 @@ class DeltaPathDisplay:
         estimator = last_step(estimator)
         if not hasattr(estimator, "path_"):
             raise ValueError(
-                f"estimator must be a LinearRegressorCV fitted with loss='huber'; got {estimator!r}. "
+                "estimator must be a LinearRegressorCV fitted with loss='huber'; "
+                f"got {estimator!r}. "
                 "Of other data DeltaPathDisplay.from_path(delta_path(X, y)) draws the path."
             )
         results = estimator.cv_results_
@@ -154,26 +170,34 @@ class DeltaPathDisplay:
         if len(self.names) <= LEGEND:
             self.ax_[0].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
         self.ax_[0].set(xscale="log", ylabel="coefficient", title="path of Huber's loss")
-        style = {"drawstyle": "steps-post"} if self.exact else {"linestyle": "none", "marker": "o", "markersize": 3.5}
+        points = {"linestyle": "none", "marker": "o", "markersize": 3.5}
+        style = {"drawstyle": "steps-post"} if self.exact else points
         self.ax_[1].plot(self.knots, self.n_outliers, color="#0072B2", **style)
         self.ax_[1].set(ylabel="rows beyond delta", ylim=(0.0, None))
         if self.error is not None:
-            style = {"color": "#0072B2", "marker": "o", "markersize": 3.5, "capsize": 2.0, "linewidth": 1.2}
+            style = {"color": "#0072B2", "marker": "o", "markersize": 3.5}
+            style |= {"capsize": 2.0, "linewidth": 1.2}
             self.ax_[2].errorbar(self.candidates, self.error, self.spread, **style)
             self.ax_[2].set(ylabel="error of the folds")
         if self.chosen is not None:
             for panel in self.ax_:
-                panel.axvline(self.chosen, color="0.3", linewidth=1.0, linestyle=":", label="_chosen")
-        self.ax_[-1].set_xlabel("delta" + ("" if self.chosen is None else f" (chosen: {self.chosen:.3g})"))
+                style = {"color": "0.3", "linewidth": 1.0, "linestyle": ":"}
+                panel.axvline(self.chosen, label="_chosen", **style)
+        chosen = "" if self.chosen is None else f" (chosen: {self.chosen:.3g})"
+        self.ax_[-1].set_xlabel("delta" + chosen)
         return self
 
 
-def _numbers(path, names) -> dict:
-    """What is drawn of a path: on an exact one also points between breakpoints, as the axis is logarithmic."""
-    positive = path.deltas > (WIDE * path.deltas[-1] if path.exact else 0.0)
+def _numbers(path: Any, names: Any) -> dict:
+    """What is drawn of a path.
+
+    Of an exact one also points between breakpoints, as the axis is logarithmic.
+    """
+    positive = path.deltas > (LEAST_SHARE * path.deltas[-1] if path.exact else 0.0)
     deltas = knots = path.deltas[positive]
     if path.exact and len(knots):
-        deltas = np.union1d(knots, np.geomspace(max(knots[0] / 2.0, WIDE * knots[-1]), knots[-1], POINTS))
+        least = max(knots[0] / 2.0, LEAST_SHARE * knots[-1])
+        deltas = np.union1d(knots, np.geomspace(least, knots[-1], POINTS))
         coefs = path(deltas)[0]
     else:
         coefs = path.coefs[positive]

@@ -3,73 +3,153 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
 
 import numpy as np
 
+from ..data.arrays import make_source
+from ..data.frame import make_frame
 from ..data.rows import make_rows
-from ..data.stream import make_stream
-from ..passes.least_squares import closed_form
+from ..data.source import Refused, sweep
+from ..numerics.precision import EPS
+from ..passes.all_rows import Outcome, all_rows
+from ..passes.least_squares import least_squares
 from ..passes.reduction import reduced
-from ..problem.solution import Options, Status
+from ..passes.settling import residuals
+from ..problem.duality import beyond
+from ..problem.losses import Loss
+from ..problem.solution import Options, Status, Work
 from .direct import direct
-from .specification import Fit, Specification
+from .scale import Rule
+from .specification import Fit, Specification, together
 from .target import too_fine
 
-EPS = np.finfo(np.float64).eps
-TALL = 4  # rows per column from which passes over a stream are tried first
-SMALL = 2**10  # entries of X up to which least squares is refined to the last digit
+# Which way a fit goes: "auto" tries passes where they are worth it, "passes" tries them from 2 rows
+# per column, "direct" never.
+WAY: ContextVar[str] = ContextVar("robustreg_way", default="auto")
+
+# From which passes are tried first (measured); for "passes" from LEAST_ROWS_PER_COLUMN.
+ROWS_PER_COLUMN = 4
+LEAST_ROWS_PER_COLUMN = 2
+SOME = 2000  # rows that tell the size of a target
+# Entries of X up to which least squares is refined to the last digit, which passes are not.
+SMALL = 2**10
 
 
-def at_knot(X, Y, w, spec: Specification, start, rows) -> Fit:
-    """The fit for a given knot; ``rows()`` are those of X and w, for the direct way."""
-    if spec.solver == "auto" and isinstance(X, np.ndarray) and (fitted := _streamed(X, Y, w, spec, start)):
-        return fitted
-    return direct(X, Y, w, spec, start, rows())
+def at_knot(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
+    """The fit for the loss of the specification; ``rows()`` are those of X and w, for the direct
+    way.
+    """
+    try:
+        return _in_passes(X, Y, w, spec, start)
+    except Refused as reason:
+        if spec.tell and str(reason):
+            spec.tell(f"the direct way: {reason}", len(Y))
+        found = direct(X, Y, w, spec, start, rows())
+        return replace(found, work=replace(found.work, refused=str(reason)))
 
 
-def rows_of_all(X, w, spec: Specification):
-    return functools.cache(lambda: make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept))
+def rows_of_all(X, w, spec: Specification) -> Callable:
+    """A function that makes the rows of X and w for the direct way, once."""
+
+    @functools.cache
+    def rows():
+        return make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept)
+
+    return rows
 
 
-def _streamed(X, Y, w, spec: Specification, start) -> Fit | None:
-    """The fit in two or three passes, or None where it is not so simple: then the direct way is taken."""
-    n, p = X.shape
-    if n <= TALL * p or (spec.loss == "mse" and n * p <= SMALL):
-        return None
-    knot, gram, coefficients, found = spec.knot if spec.loss == "huber" else 0.0, None, [], []
-    scales, beyond = [], []
+def _in_passes(X, Y, w, spec: Specification, start) -> Fit:
+    """The fit in two or three passes for each target."""
+    _check_worth(X, spec)
+    found, gram = [], None
     for k, y in enumerate(Y.T):
-        stream = make_stream(X, y, w, spec.fit_intercept)
-        if stream is None:
-            return None
-        if spec.loss == "mse":
-            gram, solution = closed_form(stream, spec.alpha, Options(1, spec.tell), gram)
+        source = make_source(X, y, w)
+        frame = make_frame(source, spec.fit_intercept)
+        if not spec.loss.is_bounded:  # squares have no knots: y as it is spares a product per row
+            frame = replace(frame, y_scale=1.0)
+        problem = all_rows(source, frame, spec.loss, spec.alpha)
+        if spec.loss.is_bounded:
+            guess = None if start is None else problem.frame.from_raw(start[0][k], start[1][k])
+            options = Options(spec.max_iter, spec.tell, guess)
+            outcome = reduced(problem, options, eager=WAY.get() == "passes")
+            if (
+                outcome.outside is not None
+                and not outcome.outside.any()
+                and np.prod(X.shape) <= SMALL
+            ):
+                raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
         else:
-            guess = None if start is None else stream.from_raw(start[0][k], start[1][k])
-            solution = reduced(stream, knot, spec.alpha, Options(spec.max_iter, spec.tell, guess))
-        if solution is None or not solution.gap <= spec.tol:
-            return None
-        coefficients.append(stream.raw(solution.phi))
-        if too_fine(spec, coefficients[-1][1:]):
-            return None
-        found.append(solution)
-        if spec.rule:
-            r, noise = stream.residual(solution.phi)
-            noise = max(noise, EPS * abs(coefficients[-1][1]))  # the last place of the intercept
-            scales.append((spec.rule.scale(r, w, stream.n_cols), noise))
-        beyond.append(np.abs(r) > noise if spec.rule and not knot else solution.beyond)
+            gram, outcome = least_squares(problem, Options(1, spec.tell), gram)
+        if not outcome.gap <= spec.tol:
+            raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
+        found.append(_fit(problem.source, outcome, spec))
+    return together(found)
+
+
+def _check_worth(X, spec: Specification) -> None:
+    """Refuse what the direct way does as well; without a reason where another way was asked for."""
+    n, p = X.shape
+    way = WAY.get()
+    if spec.solver != "auto" or way == "direct":
+        raise Refused("")
+    if n <= (ROWS_PER_COLUMN if way == "auto" else LEAST_ROWS_PER_COLUMN) * p:
+        raise Refused(f"There are few rows, {n}, for {p} columns.")
+    if way == "auto" and not spec.loss.is_bounded and n * p <= SMALL:
+        raise Refused("X is small enough to refine least squares to the last digit.")
+
+
+def _fit(source, outcome: Outcome, spec: Specification) -> Fit:
+    """The outcome for one target as a record, in the units of the data."""
+    b, b0 = outcome.frame.raw(outcome.phi)
+    if too_fine(spec, [b0]):
+        raise Refused("The last place of the intercept is not small beside delta.")
+    scale = noise = None
+    if spec.rule:
+        scale, noise = _scale(source, outcome, abs(b0), spec.rule)
+    tally = outcome.tally
     return Fit(
-        coef=np.array([b for b, _ in coefficients]),
-        intercept=np.array([b0 for _, b0 in coefficients]),
-        objective=np.array([solution.objective for solution in found]),
-        gap=np.array([solution.gap for solution in found]),
-        knot=np.full(len(found), spec.knot),
-        scale=np.array([scale for scale, _ in scales]) if scales else None,
-        scale_noise=np.array([noise for _, noise in scales]) if scales else None,
-        outliers=np.column_stack(beyond) if beyond[0] is not None else None,
-        unique=all(solution.unique for solution in found),
-        rank=p,
-        n_iter=max(max(1, solution.work.n_iter) for solution in found),
+        coef=b[None],
+        intercept=np.array([b0]),
+        objective=np.array([outcome.objective]),
+        gap=np.array([outcome.gap]),
+        losses=(spec.loss,),
+        outliers=_outliers(source, outcome, b, b0, spec) if spec.has_knots else None,
+        scale=scale,
+        scale_noise=noise,
+        unique=outcome.unique,
+        rank=source.n_features,
         orthogonal=False,
         statuses=frozenset({Status.EXACT}),
+        work=Work("passes", tally.n_passes, tally.n_kept, tally.n_fixups, max(1, tally.n_iter)),
     )
+
+
+def _outliers(source, outcome: Outcome, b, b0, spec: Specification) -> np.ndarray:
+    """Which rows are beyond a knot, (n, 1)."""
+    if outcome.outside is None:  # of a scale that vanished, or of least squares on the way to one
+        return beyond(source.X, source.y, b, b0, spec.loss)[:, None]
+    return beyond_of(source, outcome, b, b0, spec.loss)[:, None]
+
+
+def beyond_of(source, outcome: Outcome, b, b0, loss: Loss) -> np.ndarray:
+    """``beyond`` for all rows (n,), computed for those alone that are close to a knot."""
+    outside, close = outcome.outside, outcome.close
+    assert outside is not None, "only a loss with knots has rows beyond one"
+    assert close is not None
+    part = source.take(close)
+    outside[close] = beyond(part.X, part.y, b, b0, loss)
+    return outside
+
+
+def _scale(source, outcome: Outcome, level: float, rule: Rule):
+    """(scale of the residuals (1,), what rounding makes of it (1,)), in the units of the data."""
+    frame, phi = outcome.frame, outcome.phi
+    r = np.concatenate(sweep(source, residuals, frame, phi).r)
+    some = frame.target(source.take(slice(None, None, 1 + source.n_rows // SOME)))
+    noise = 4.0 * EPS * float(np.median(np.abs(some)) + np.abs(phi).sum())
+    scale = rule.scale(r, source.w, frame.n_cols)
+    unit = frame.y_scale
+    return np.array([unit * scale]), np.array([max(unit * noise, EPS * level)])

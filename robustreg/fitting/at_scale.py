@@ -1,63 +1,111 @@
-"""The fit whose residuals have the scale that its knot is a multiple of."""
+"""The fit whose residuals have the scale that its knot is a multiple of.
+
+The four ways in which the search for it can end, and the fit that is returned then:
+
+    status      s         mad, proposal2                      concomitant
+    EXACT       > 0       the knot delta s                    the knot delta s, the penalty
+                                                              alpha s / 2
+    NO_SCALE    0         the absolute loss; with alpha > 0   the absolute loss with the penalty
+                          coefficients 0 and a median         alpha / (2 delta)
+    SCALE       last one  the knot delta s, although its residuals have another scale: none was
+                          found
+    ITERATIONS  last one  the same, since max_iter was reached first
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any
 
 import numpy as np
 
+from ..data.rows import Rows
+from ..problem.losses import ABSOLUTE, SQUARED, huber
 from ..problem.solution import Status
-from .at_knot import at_knot, rows_of_all
-from .scale import fixed_point
+from .at_knot import at_knot
+from .scale import Exhausted, FixedPoint, fixed_point
 from .specification import Fit, Specification
+from .vanishing import rule_of, scale_of, vanishing
 
 
-def at_scale(X, y, w, spec: Specification, rows) -> Fit:
-    """The fit of y (n, 1) at the fixed point of the rule."""
-    rule, n_iter, start = spec.rule, 0, None
+def at_scale(
+    X: Any, y: np.ndarray, w: np.ndarray | None, spec: Specification, rows: Callable[[], Rows]
+) -> Fit:
+    """The fit of y (n, 1) at the fixed point of the rule.
 
-    def fitted(spec):
-        return at_knot(X, y, w, spec, start, rows)
+    ``max_iter`` bounds the iterations of all its fits.
+    """
+    rule, start, first = rule_of(spec), None, _least_squares(X, y, w, spec, rows)
+    works = [replace(first.work, n_iter=0)]  # these are no iterations
 
-    def fit_at(s):
-        nonlocal n_iter, start
-        found = fitted(replace(spec, knot=rule.delta * s, alpha=rule.alpha(spec.alpha, s)))
-        n_iter, start = n_iter + found.n_iter, (found.coef, found.intercept)
+    def fit_at(s: float) -> Fit:
+        """The exact fit with the scale s; for s = 0 the limit of a vanishing scale."""
+        nonlocal start
+        n_iter = sum(work.n_iter for work in works)
+        if n_iter >= spec.max_iter:
+            raise Exhausted
+        given = replace(spec, max_iter=spec.max_iter - n_iter)
+        if s == 0.0:
+            found = vanishing(X, y, w, given, rows)
+            works.append(found.work)
+            if np.isnan(scale_of(found)[0]) and n_iter + found.n_iter >= spec.max_iter:
+                raise Exhausted
+            return found
+        given = replace(given, loss=huber(rule.delta * s), alpha=rule.alpha(spec.alpha, s))
+        found = at_knot(X, y, w, given, start, rows)
+        works.append(found.work)
+        start = found.coef, found.intercept
         if spec.tell:
-            spec.tell(f"scale {s:.6g}, of residuals {found.scale[0]:.6g}", len(y), float(found.gap[0]))
+            text = f"scale {s:.6g}, of residuals {scale_of(found)[0]:.6g}"
+            spec.tell(text, len(y), float(found.gap[0]))
         return found
 
-    first = fitted(replace(spec, loss="mse", alpha=rule.alpha(spec.alpha, 0.0)))
-    s, noise = float(first.scale[0]), first.scale_noise[0]
-    if s <= noise:  # nothing to begin with, but that does not say that smaller knots have no scale
+    s = _first(y, spec, first)
+    point = fixed_point(fit_at, s) if s > 0.0 else FixedPoint(0.0, fit_at(0.0), Status.NO_SCALE)
+    found = _vanished(point) if point.status is Status.NO_SCALE else _with_scale(point, spec)
+    n_iter = sum(work.n_iter for work in works)
+    return replace(found, work=replace(reduce(add, works), n_iter=n_iter))
+
+
+def _least_squares(
+    X: Any, y: np.ndarray, w: np.ndarray | None, spec: Specification, rows: Callable[[], Rows]
+) -> Fit:
+    """The fit with the squared loss, where the search begins."""
+    given = replace(spec, loss=SQUARED, alpha=rule_of(spec).alpha(spec.alpha, 0.0))
+    return at_knot(X, y, w, given, None, rows)
+
+
+def _first(y: np.ndarray, spec: Specification, found: Fit) -> float:
+    """Where the search begins: the scale of the residuals of least squares; 0 if y is constant.
+
+    Where least squares leaves none, smaller knots may: how far y is from its middle.
+    """
+    s, noise = scale_of(found)
+    if s <= noise:
         s = float(np.abs(y - (np.median(y) if spec.fit_intercept else 0.0)).max())
-    s, found = fixed_point(fit_at, s) if s > noise else (0.0, None)
-    status = frozenset() if found else {Status.SCALE}
-    if s == 0.0:
-        found, status = _without_scale(fitted, X, y, w, spec), {Status.NO_SCALE}
-        if found is None:
-            s, status = noise, {Status.SCALE}
-    found = found or fit_at(s)
-    off = max(0.0, abs(found.scale[0] - s) - found.scale_noise[0])
-    if s > 0.0:
-        found = replace(found, objective=rule.objective(found.objective, s), gap=found.gap + 2.0 * off / s)
+    return s if s > noise else 0.0
+
+
+def _with_scale(point: FixedPoint, spec: Specification) -> Fit:
+    """The fit at s > 0, whether s is its scale or not: the distance from it counts in the gap."""
+    found, s, rule = point.fit, point.s, rule_of(spec)
+    own, noise = scale_of(found)
+    off = max(0.0, abs(own - s) - noise)
     return replace(
-        found, scale=np.array([s]), knot=np.array([rule.delta * s]), n_iter=max(1, n_iter),
-        statuses=frozenset(found.statuses | status),
-    )  # fmt: skip
+        found,
+        objective=rule.objective(found.objective, s),
+        gap=found.gap + 2.0 * off / s,
+        scale=np.array([s]),
+        losses=(huber(rule.delta * s),),
+        statuses=found.statuses | {point.status},
+    )
 
 
-def _without_scale(fitted, X, y, w, spec: Specification) -> Fit | None:
-    """The limit of a vanishing scale, the fit with the absolute loss; None if that has residuals of another scale."""
-    rule = spec.rule
-    absolute = replace(spec, loss="mae", knot=0.0, alpha=rule.alpha(spec.alpha, 1.0 / rule.delta))
-    if rule.joint or not spec.alpha:
-        found = fitted(absolute)
-        return replace(found, objective=found.objective * (2.0 * rule.delta if rule.joint else 1.0))
-    # Beside a loss that vanishes with its knot the penalty is infinite.
-    flat, rows = np.zeros((len(y), 1)), rows_of_all(X, w, spec)()
-    found = at_knot(flat, y, w, replace(absolute, alpha=0.0), None, rows_of_all(flat, w, spec))
-    noise, r = found.scale_noise[0], (y - found.intercept)[:, 0]
-    if rule.scale(np.where(np.abs(r) <= noise, 0.0, r), w, rows.n_cols) > noise:  # of all coefficients, 0 or not
-        return None
-    return replace(found, coef=np.zeros((1, X.shape[1])), rank=rows.rank)
+def _vanished(point: FixedPoint) -> Fit:
+    """The limit of a vanishing scale."""
+    found = point.fit
+    statuses = found.statuses | {Status.NO_SCALE}
+    return replace(found, scale=np.zeros(1), losses=(ABSOLUTE,), statuses=statuses)

@@ -1,107 +1,143 @@
-"""The direct way to a fit: all rows in well-conditioned coordinates, a solve per target, and back."""
+"""The direct way: all rows in well-conditioned coordinates, a solve per target, and back."""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+from scipy.sparse import issparse
 
 from ..data.rows import Rows
 from ..numerics.exact import ExactMatrix
-from ..problem.duality import rounding
-from ..problem.solution import Status
+from ..numerics.precision import EPS
+from ..problem.duality import beyond, rounding
+from ..problem.solution import Status, Work
 from ..proof.judge import judge, make_table
+from ..proof.judged_problem import Loss as JudgedLoss
 from ..solvers.refine import LARGEST, refine
-from .specification import Fit, Specification
+from .specification import Fit, Specification, together
 from .target import Target, raw_of, solved, too_fine
-
-EPS = np.finfo(np.float64).eps
 
 
 def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
-    """Fit X (n, p; dense or CSR) to each column of Y (n, k) with weights w (n,) > 0 or None for ones.
+    """Fit X (n, p; dense or CSR) to each column of Y (n, k) with weights w (n,) > 0 or None for
+    ones.
 
     ``rows`` are those of X and w, without a target; ``start`` as in ``fitting.fit``.
     """
     starts = [None] * Y.shape[1] if start is None else zip(*start, strict=True)
-    targets = [solved(rows, y, spec, guess) for y, guess in zip(Y.T, starts, strict=True)]
-    raw = [raw_of(target) for target in targets]
-    solutions = [target.solution for target in targets]
+    digits = Digits(X, w, spec)
+    pairs = zip(Y.T, starts, strict=True)
+    return together([finished(digits, solved(rows, y, spec, guess), y) for y, guess in pairs])
+
+
+class Digits:
+    """The data, and X with twice the digits and for the independent proof, each made when it is
+    asked for.
+    """
+
+    def __init__(self, X, w, spec: Specification):
+        self.X, self.w, self.spec = X, w, spec
+        self.are_wanted = spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST
+
+    @functools.cached_property
+    def dense(self) -> np.ndarray:
+        return np.asarray(self.X.toarray() if issparse(self.X) else self.X, dtype=np.float64)
+
+    @functools.cached_property
+    def matrix(self) -> ExactMatrix:
+        return ExactMatrix(self.dense, self.spec.fit_intercept)
+
+    @functools.cached_property
+    def table(self):
+        return make_table(self.dense, self.spec.fit_intercept)
+
+
+def finished(digits: Digits, target: Target, y) -> Fit:
+    """One target y (n,) as a record, in the units of the data and to the last digit where that is
+    wanted.
+    """
+    X, w, spec, rows, solution = digits.X, digits.w, digits.spec, target.rows, target.solution
+    b, b0 = raw_of(target)
+    r, least = _residual(target, y, b0) if spec.rule else (None, 0.0)
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
-        objective = np.array([(t.solution.objective and t.solution.objective * t.unit) + t.cut for t in targets])
-    gap, statuses = np.array([s.gap for s in solutions]), {s.status for s in solutions}
-    scales = None
-    if spec.rule:
-        scales = [
-            _scale(t, *_residual(t, y, b0), w, spec.rule) for t, y, (_, b0) in zip(targets, Y.T, raw, strict=True)
-        ]
-    delicate = rows.delicate or too_fine(spec, [b0 for _, b0 in raw])
-    if spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST and (delicate or spec.loss == "mse"):
-        dense = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
-        w = np.ones(len(Y)) if w is None else w
-        A = ExactMatrix(dense, spec.fit_intercept)
-        for k, target in enumerate(targets):
-            if better := _refined(A, target):
-                raw[k] = better
-                if spec.rule:
-                    scales[k] = _scale(target, *_exact_residual(A, dense, target, Y[:, k], *better), w, spec.rule)
+        objective = (solution.objective and solution.objective * target.unit) + target.cut
+    gap, status = solution.gap, solution.status
+    # 1. The last digits.
+    delicate = rows.delicate or too_fine(spec, [b0])
+    if digits.are_wanted and (delicate or target.all_inside):
+        if better := _refined(digits.matrix, target):
+            b, b0 = better
+            if spec.rule:
+                r, least = _exact_residual(digits, target, y, b, b0)
         if delicate:  # the independent proof has the last word
-            table = make_table(dense, spec.fit_intercept)
-            judgements = [_judged(table, y, w, *found, spec) for y, found in zip(Y.T, raw, strict=True)]
-            gap = np.maximum(gap, [judgement.gap for judgement in judgements])
-            objective = np.array([judgement.objective for judgement in judgements])
-            if np.any(gap > spec.tol) and statuses <= {Status.EXACT, Status.NOT_CANONICAL}:
-                statuses = {Status.ROUNDING}
+            found = _judged(digits, y, b, b0)
+            gap, objective = max(gap, found.gap), found.objective
+            if gap > spec.tol and status in (Status.EXACT, Status.NOT_CANONICAL):
+                status = Status.ROUNDING
+    # 2. The record.
+    scale = noise = None
+    if spec.rule:
+        scale, noise = (np.array([x]) for x in _scale(target, r, least, w, spec.rule))
     return Fit(
-        coef=np.array([b for b, _ in raw]),
-        intercept=np.array([b0 for _, b0 in raw]),
-        objective=objective,
-        gap=gap,
-        knot=np.full(len(raw), spec.knot),
-        scale=np.array([scale for scale, _ in scales]) if scales else None,
-        scale_noise=np.array([noise for _, noise in scales]) if scales else None,
-        outliers=_outliers(targets) if spec.loss == "huber" or spec.rule else None,
-        unique=all(s.unique for s in solutions) and (rows.rank == X.shape[1] or bool(spec.alpha)),
+        coef=b[None],
+        intercept=np.array([b0]),
+        objective=np.array([objective]),
+        gap=np.array([gap]),
+        losses=(spec.loss,),
+        outliers=beyond(X, y, b, b0, spec.loss)[:, None] if spec.has_knots else None,
+        scale=scale,
+        scale_noise=noise,
+        unique=solution.unique and (rows.rank == X.shape[1] or bool(spec.alpha)),
         rank=rows.rank,
-        n_iter=max(s.work.n_iter for s in solutions),
         orthogonal=rows.orthogonal,
-        statuses=frozenset(statuses),
+        statuses=frozenset({status}),
+        work=Work("scipy" if spec.solver == "scipy" else "direct", 0, 0, 0, solution.work.n_iter),
     )
 
 
 def _refined(A: ExactMatrix, target: Target):
     """(b, b0) to the last digits that the data determine, or None if the penalty decides them."""
-    if not len(target.solution.phi) or not target.rows.y.any() or (target.alpha and target.rows.orthogonal):
+    if (
+        not len(target.solution.phi)
+        or not target.rows.y.any()
+        or (target.alpha and target.rows.orthogonal)
+    ):
         return None
     return refine(A, target.y, target.problem, target.solution)
 
 
-def _judged(table, y, w, b, b0, spec: Specification):
-    return judge(table, y, w, b, b0, loss=spec.loss, delta=spec.knot, alpha=spec.alpha, search=False)
+def _judged(digits: Digits, y, b, b0):
+    spec, loss = digits.spec, digits.spec.loss
+    of_proof = JudgedLoss(loss.lower, loss.upper, loss.left, loss.right)
+    w = np.ones(len(y)) if digits.w is None else digits.w
+    return judge(digits.table, y, w, b, b0, loss=of_proof, alpha=spec.alpha, search=False)
 
 
 def _residual(target: Target, y, b0):
-    """(r (n,) in the units of ``target.rows``, what the last place of the intercept makes of one), y not moved."""
+    """(r (n,) in the units of ``target.rows``, what the last place of the intercept makes of one),
+    y not moved.
+    """
     scale = target.rows.y_scale
     return target.solution.r + (y - target.y) / scale, EPS * abs(b0) / scale
 
 
-def _exact_residual(A: ExactMatrix, X, target: Target, y, b, b0):
-    """(r (n,) of (b, b0) in the units of ``target.rows``, what the last places of (b, b0) make of one)."""
+def _exact_residual(digits: Digits, target: Target, y, b, b0):
+    """(r (n,) of (b, b0) in the units of ``target.rows``, what the last places of (b, b0) make of
+    one).
+    """
     scale = target.rows.y_scale
     x = np.append(b, b0) if target.rows.intercept else b
-    return A.residual(y / scale, x / scale), 4.0 * EPS * float(np.median(np.abs(X) @ np.abs(b / scale)))
+    least = 4.0 * EPS * float(np.median(np.abs(digits.dense) @ np.abs(b / scale)))
+    return digits.matrix.residual(y / scale, x / scale), least
 
 
 def _scale(target: Target, r, least, w, rule):
-    """(scale of the residuals r (n,), what rounding, at ``least``, makes of it), in the units of the data."""
+    """(scale of the residuals r (n,), what rounding, at ``least``, makes of it), in the units of
+    the data.
+    """
     rows = target.rows
     noise = rounding(target.problem, target.solution.phi)
     r = np.where(np.abs(r) <= noise, 0.0, r)
     noise = max(4.0 * float(np.median(noise)), 4.0 * EPS * rows.typical, least)
     return rows.y_scale * rule.scale(r, w, rows.n_cols), rows.y_scale * noise
-
-
-def _outliers(targets):
-    """abs(residual) > delta, (n, k); a residual within rounding of delta counts as equal to it."""
-    return np.column_stack([
-        np.abs(t.solution.r) - t.loss.knot > rounding(t.problem, t.solution.phi) for t in targets
-    ])  # fmt: skip

@@ -1,29 +1,47 @@
 """Factor once, solve many; the rank rule and the fallback of a factorisation, stated once.
 
-Every matrix here is a Gram matrix in coordinates whose columns have about unit size, so that a
-reciprocal condition number means the same thing for any data.
+Every matrix M here is a Gram matrix in coordinates whose columns have about unit size, so that a
+reciprocal condition number means the same thing for any data. cond(Z) is the condition number of
+the rows Z that M = Z'Z is made of.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack as scipy_lapack
 
-EPS = np.finfo(np.float64).eps
+from .precision import EPS
 
-# Refined normal equations contract by about EPS * kappa(Z)^2 a step: at kappa^2 = 1e10 that is 1e-6,
-# so that two steps end at rounding level.
+# Reciprocal condition number, down to which a factor is sound: refined normal equations contract
+# by about EPS cond(Z)^2 a step. At cond(Z)^2 = 1e10 that is 1e-6, so that two steps end at
+# rounding level.
 WELL_CONDITIONED = 1e-10
+# Shares of the reference matrix that are added to a matrix without a sound factor: the least that
+# is enough, a factor of SHIFT_GROWTH apart. The last one makes all others negligible.
+FIRST_SHIFT = 1e-10
+SHIFT_GROWTH = 100.0
+LAST_SHIFT = 1e4
+# Share of the largest singular value, for each column: a smaller one is rounding of the columns.
+RANK = 10.0 * EPS
+# Multiple of what noise in the columns makes of a singular value: a smaller one is not told from 0.
+BLURRED = 2.0
+# Share of the largest remaining row: a smaller one is too near the span of the rows chosen so far,
+# whatever its scale. A safe margin.
+DEPENDENT = 1e-6
+
+lapack: Any = scipy_lapack  # the stubs do not know of its functions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factor:
-    """Triangular factor of D^-1 G D^-1, D = diag(G)^(1/2), with its reciprocal condition number.
+    """Triangular factor of diag(scale)^-1 M diag(scale)^-1, where scale is the root of diag(M).
 
-    ``rcond`` is 0 where G is not numerically positive definite; ``solve`` must not be called then.
-    ``sound``: solutions are so accurate that refinement converges fast.
+    ``rcond`` is the reciprocal condition number of that matrix. It is 0 where M is not numerically
+    positive definite; ``solve`` must not be called then. ``sound``: solutions are so accurate that
+    refinement converges fast.
     """
 
     cholesky: np.ndarray
@@ -31,32 +49,33 @@ class Factor:
     rcond: float
     sound: bool
 
-    def solve(self, b):
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x with M x = b, for b (m,) or (m, k)."""
         if not len(self.scale):
             return np.zeros_like(b)
         scaled, _ = lapack.dpotrs(self.cholesky, (b.T / self.scale).T)
         return (scaled.T / self.scale).T
 
 
-def factor(G: np.ndarray) -> Factor:
-    """Factor the symmetric positive semidefinite m x m matrix G."""
-    diagonal = np.diag(G)
-    if not len(G):
-        return Factor(G, diagonal, 1.0, True)
+def factor(M: np.ndarray) -> Factor:
+    """Factor the symmetric positive semidefinite matrix M (m, m)."""
+    diagonal = np.diag(M)
+    if not len(M):
+        return Factor(M, diagonal, 1.0, True)
     if not np.all(diagonal > 0.0):
-        return Factor(G, diagonal, 0.0, False)
+        return Factor(M, diagonal, 0.0, False)
     scale = np.sqrt(diagonal)
-    C = G / scale[:, None] / scale
-    cholesky, info = lapack.dpotrf(C, clean=True)
+    scaled = M / scale[:, None] / scale
+    cholesky, info = lapack.dpotrf(scaled, clean=True)
     if info != 0:
-        return Factor(C, scale, 0.0, False)
-    rcond, _ = lapack.dpocon(cholesky, np.abs(C).sum(axis=0).max())
+        return Factor(scaled, scale, 0.0, False)
+    rcond, _ = lapack.dpocon(cholesky, np.abs(scaled).sum(axis=0).max())
     return Factor(cholesky, scale, float(rcond), rcond >= WELL_CONDITIONED)
 
 
 def factor_of_root(R: np.ndarray) -> Factor:
     """Factor R'R from R (k, m) itself, in which its condition is not squared."""
-    R = np.linalg.qr(R, mode="r")
+    R = triangle_of(R)
     scale = np.linalg.norm(R, axis=0)
     if len(R) < R.shape[1] or not np.all(scale > 0.0):
         return Factor(R, scale, 0.0, False)
@@ -64,15 +83,15 @@ def factor_of_root(R: np.ndarray) -> Factor:
     return Factor(R / scale, scale, float(rcond) ** 2, rcond >= WELL_CONDITIONED)
 
 
-def factor_shifted(G: np.ndarray, reference: np.ndarray) -> Factor:
-    """Factor G, or G + tau * reference with the least tau = 1e-10, 1e-8, ... that is sound.
+def factor_shifted(M: np.ndarray, reference: np.ndarray) -> Factor:
+    """Factor M, or M + shift * reference with the least shift = 1e-10, 1e-8, ... that is sound.
 
-    ``reference`` is positive definite.
+    ``reference`` (m, m) is positive definite.
     """
-    result, tau = factor(G), 1e-10
-    while not result.sound and tau < 1e4:
-        result = factor(G + tau * reference)
-        tau *= 100.0
+    result, shift = factor(M), FIRST_SHIFT
+    while not result.sound and shift < LAST_SHIFT:
+        result = factor(M + shift * reference)
+        shift *= SHIFT_GROWTH
     return result
 
 
@@ -80,7 +99,7 @@ def factor_shifted(G: np.ndarray, reference: np.ndarray) -> Factor:
 class Spectrum:
     """Singular values (descending, cut at the rank) and right singular vectors of a matrix.
 
-    ``V`` (m, rank) spans the row space, ``N`` (m, m - rank) the null space.
+    ``sigma`` is (rank,). ``V`` (m, rank) spans the row space, ``N`` (m, m - rank) the null space.
     """
 
     sigma: np.ndarray
@@ -91,63 +110,84 @@ class Spectrum:
     def rank(self) -> int:
         return len(self.sigma)
 
-    def solve(self, b):
+    def solve(self, b: np.ndarray) -> np.ndarray:
         """The least-norm x with (R'R) x = b, for b in the row space."""
         return self.V @ ((self.V.T @ b) / self.sigma**2)
 
 
-def spectrum(R: np.ndarray, noise=0.0, *, full: bool = True) -> Spectrum:
-    """The rank rule: singular values count as zero up to 10 m EPS times the largest, and up to twice what
-    changes of ``noise`` (m,) in the columns of R make of them.
+def spectrum(R: np.ndarray, noise: Any = 0.0, *, full: bool = True) -> Spectrum:
+    """The rank rule: which singular values count as zero.
 
-    R (k, m) is a triangular factor of equilibrated columns, so that the cut has no units. Without
-    ``full`` the null space is left out, for which m may be large.
+    Those up to 10 m EPS times the largest, and up to twice what changes of ``noise`` (m,) in the
+    columns of R make of them. R (k, m) is a triangular factor of equilibrated columns, so that the
+    cut has no units. Without ``full`` the null space is left out, for which m may be large.
     """
     m = R.shape[1]
     if not R.any():
         return Spectrum(np.zeros(0), np.zeros((m, 0)), np.eye(m))
     _, sigma, Vt = np.linalg.svd(R, full_matrices=full)
     blurred = np.linalg.norm(Vt[: len(sigma)] * noise, axis=1)
-    kept = sigma > np.maximum(10.0 * m * EPS * sigma[0], 2.0 * blurred)
+    kept = sigma > np.maximum(RANK * m * sigma[0], BLURRED * blurred)
     dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
     return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)
 
 
 def normal_equations(Z: np.ndarray) -> Factor | Spectrum:
-    """What solves (Z'Z) x = b for rows Z (k, m): the Cholesky factor, or the spectrum if that is not sound."""
+    """What solves (Z'Z) x = b for rows Z (k, m): the Cholesky factor if that is sound.
+
+    Otherwise the spectrum of Z.
+    """
     if len(Z) >= Z.shape[1] and (result := factor(np.dot(Z.T, Z))).sound:
         return result
-    return spectrum(np.linalg.qr(Z, mode="r"))
+    return spectrum(triangle_of(Z))
 
 
-def least_norm(S: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:
-    """B with V' diag(scale) B = 1 / sigma and columns in the raw row space, the range of diag(scale) V.
+def triangle_of(Z: np.ndarray) -> np.ndarray:
+    """The triangular R with R'R = Z'Z for rows Z (k, m), by Householder reflections."""
+    R: Any = np.linalg.qr(Z, mode="r")  # an array; the stubs say it is a pair
+    return R
 
-    Raw units may differ by many decades, and a small row of B must be as right as a large one, so that
-    nothing may be projected or squared. With r rows of V that span all others and have large scales,
-    V_rest = H V_piv, the raw row space is B_rest = K B_piv for K = diag(scale_rest) H diag(scale_piv)^-1,
-    and the equation is one for B_piv alone, with ratios of a scale to a larger one only.
+
+def least_norm(found: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:
+    """B (p, rank) with V' diag(scale) B = diag(1 / sigma), and columns in the raw row space.
+
+    That is the range of diag(scale) V, for the V and sigma of a spectrum and scale (p,) > 0. Raw
+    units may differ by many decades, and a small row of B must be as right as a large one, so that
+    nothing may be projected or squared.
+
+    Let ``spanning`` be rank rows of V that span all others and have large scales, and
+    V_others = weights V_spanning. The raw row space is then
+
+        B_others = diag(scale_others) weights diag(scale_spanning)^-1 B_spanning,
+
+    and the equation is one for B_spanning alone, with ratios of a scale to a larger one only.
     """
-    piv, rest = _spanning(S.V, 1.0 / inverse_scale)
-    H = np.linalg.solve(S.V[piv].T, S.V[rest].T).T
-    ratio = inverse_scale[piv] / inverse_scale[rest, None]  # scale_rest / scale_piv
-    M = S.V[piv].T + S.V[rest].T @ (H * np.square(ratio))
-    E = np.linalg.solve(M, np.diag(1.0 / S.sigma))
-    B = np.empty_like(S.V)
-    B[piv] = inverse_scale[piv, None] * E
-    B[rest] = (H * ratio) @ B[piv]
+    V = found.V
+    spanning, others = _spanning(V, 1.0 / inverse_scale)
+    weights = np.linalg.solve(V[spanning].T, V[others].T).T
+    # scale_others / scale_spanning
+    ratio = inverse_scale[spanning] / inverse_scale[others, None]
+    equations = V[spanning].T + V[others].T @ (weights * np.square(ratio))
+    scaled = np.linalg.solve(equations, np.diag(1.0 / found.sigma))
+    B = np.empty_like(V)
+    B[spanning] = inverse_scale[spanning, None] * scaled
+    B[others] = (weights * ratio) @ B[spanning]
     return B
 
 
-def _spanning(V, scale):
-    """Indices of r independent rows of V (p, r), largest scale * distance from the span first, and the others."""
+def _spanning(V: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of rank independent rows of V (p, rank), and of the others.
+
+    The largest scale * distance from the span of those chosen first.
+    """
     V, left = V.copy(), np.ones(len(V), dtype=bool)
-    piv = []
+    chosen = []
     for _ in range(V.shape[1]):
         size = np.linalg.norm(V, axis=1) * left
-        near = size < 1e-6 * size.max()
-        piv.append(int(np.argmax(np.where(near, 0.0, size * scale))))
-        left[piv[-1]] = False
-        direction = V[piv[-1]] / size[piv[-1]]
+        near = size < DEPENDENT * size.max()
+        chosen.append(int(np.argmax(np.where(near, 0.0, size * scale))))
+        left[chosen[-1]] = False
+        # What of the other rows this one does not span.
+        direction = V[chosen[-1]] / size[chosen[-1]]
         V -= np.outer(V @ direction, direction)
-    return np.array(piv), np.flatnonzero(left)
+    return np.array(chosen), np.flatnonzero(left)

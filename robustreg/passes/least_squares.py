@@ -1,53 +1,122 @@
-"""Least squares on many rows: refined normal equations, in two passes."""
+"""Least squares on many rows: refined normal equations, in two passes, three if they are
+ill-conditioned.
+
+    (Z'diag(w)Z + A) phi = Z'(w t),      A = W alpha diag(1 / scale)^2, the penalty
+
+With the gradient g = Z'(w r) - A phi at the residuals r of phi the duality gap is exactly
+g'(Z'diag(w)Z + A)^-1 g / 2, and the step that removes g is the refinement.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..data.stream import LEAST, Stream
+from ..data.frame import LEAST, Frame
+from ..data.source import Part, Refused, Sums, sweep
 from ..numerics import linalg
-from ..problem.solution import Options, Streamed, Work
+from ..problem.solution import Options, Tally
+from .all_rows import AllRows, Outcome
 
-GOOD = 1e-3
-NOTHING_LEFT = 1e-20  # of sum w y^2: an exact fit, which wants more care
-REFINED = 1e-9  # a relative step that the next, by a factor of at least 1e-6 smaller, cannot improve
+# Least reciprocal condition number of Z'diag(w)Z: below it digits are lost that the orthogonal way
+# keeps. A safe margin; columns of unit size that are far from dependent have 1e-2 and more.
+WELL_CONDITIONED = 1e-3
+# Where less than this part of sum w t^2 is left the fit is exact but for rounding, and wants more
+# care.
+NOTHING_LEFT = 1e-20
+# A relative step after which the next, smaller by a factor of 1e-6 at least, improves nothing.
+REFINED = 1e-9
 REFINEMENTS = 4  # each contracts the error by at least 1e-4: more cannot help
 
 
-def closed_form(stream: Stream, alpha: float, options: Options, gram=None):
-    """(Z'WZ, Streamed or None): refined normal equations of all rows, in two passes, three if ill-conditioned.
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalEquations(Sums):
+    """Z'diag(w)Z (m, m) and Z'(w t) (m,)."""
 
-    ``gram`` is Z'WZ, if it is known. With the gradient g = Z'Wr - G phi the duality gap is exactly
-    g'(Z'WZ + G)^-1 g / 2, and the step that removes g is the refinement.
+    gram: np.ndarray
+    right: np.ndarray
+
+
+def normal_equations(part: Part, frame: Frame) -> NormalEquations:
+    """The kernel of the first pass."""
+    C, t = frame.centred(part), frame.target(part)
+    return NormalEquations(
+        frame.gram(C, part.w), frame.adjoint(C, t if part.w is None else part.w * t)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gradient(Sums):
+    """sum w r^2 and Z'(w r) (m,)."""
+
+    square: float
+    adjoint: np.ndarray
+
+
+def gradient(part: Part, frame: Frame, phi: np.ndarray) -> Gradient:
+    """The kernel of the other passes, at phi (m,)."""
+    C = frame.centred(part)
+    r = frame.residual(part, C, phi)
+    wr = r if part.w is None else part.w * r
+    return Gradient(float(np.dot(wr, r)), frame.adjoint(C, wr))
+
+
+def least_squares(
+    problem: AllRows, options: Options, gram: np.ndarray | None = None
+) -> tuple[np.ndarray, Outcome]:
+    """(Z'diag(w)Z (m, m), the minimiser); ``gram`` is Z'diag(w)Z, if it is known from another
+    target.
+
+    Refused where the normal equations lose digits that another way keeps.
     """
-    work = Work(n_iter=1, n_passes=1)
+    source, frame, tally = problem.source, problem.frame, Tally(n_iter=1, n_passes=1)
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
+        # 1. The normal equations.
         if gram is None:
-            gram, g = stream.gram()
+            sums = sweep(source, normal_equations, frame)
         else:
-            _, g = stream.residual_sums(np.zeros(stream.n_cols))
-        options.report("pass 1: normal equations", stream.n_rows)
-        W, p = stream.weight, stream.columns.n_cols
-        G = np.zeros(stream.n_cols)
-        G[:p] = alpha * W * np.square(stream.columns.inverse_scale)
-        factor = linalg.factor(gram)
-        if not (np.all(np.isfinite(gram)) and factor.rcond >= GOOD):
-            return gram, None
-        if alpha:
-            factor = linalg.factor(gram + np.diag(G))
-        phi = factor.solve(g)
-        explained = phi @ g
+            right = sweep(source, gradient, frame, np.zeros(frame.n_cols)).adjoint
+            sums = NormalEquations(gram, right)
+        gram, right = sums.gram, sums.right
+        options.report("pass 1: normal equations", source.n_rows)
+        factor, penalty = _factor(problem, gram)
+        phi = factor.solve(right)
+        explained = phi @ right
+        # 2. Refinement, whose decrement is twice the duality gap.
         for _ in range(REFINEMENTS):
-            square, adjoint = stream.residual_sums(phi)
-            work.n_passes += 1
-            g = adjoint - G * phi
+            seen = sweep(source, gradient, frame, phi)
+            tally.n_passes += 1
+            g = seen.adjoint - penalty * phi
             step = factor.solve(g)
             decrement = step @ g
-            objective = 0.5 * (square + G @ np.square(phi))
-            if not (np.isfinite(objective) and square > max(NOTHING_LEFT * explained, LEAST**2)):
-                break
-            phi, gap = phi + step, 0.5 * decrement / objective
-            options.report(f"pass {work.n_passes}: refinement", stream.n_rows, gap)
+            value = 0.5 * (seen.square + penalty @ np.square(phi))
+            if not (np.isfinite(value) and seen.square > max(NOTHING_LEFT * explained, LEAST**2)):
+                raise Refused("The fit is exact but for rounding.")
+            phi, gap = phi + step, 0.5 * decrement / value
+            options.report(f"pass {tally.n_passes}: refinement", source.n_rows, gap)
             if decrement <= REFINED**2 * explained:
-                return gram, Streamed(phi, (objective - 0.5 * decrement) / W, gap, True, None, work)
-    return gram, None
+                objective = problem.unit * (value - 0.5 * decrement) / source.weight
+                return gram, Outcome(
+                    frame, phi, float(objective), float(gap), True, None, None, tally
+                )
+    raise Refused("Refinement of the normal equations does not converge.")
+
+
+def _factor(problem: AllRows, gram: np.ndarray) -> tuple[linalg.Factor, np.ndarray]:
+    """(factor of Z'diag(w)Z + A, the diagonal of A (m,)); Refused where Z'diag(w)Z is
+    ill-conditioned.
+    """
+    if not np.all(np.isfinite(gram)):
+        raise Refused("X has values that are not finite, or too large to be squared.")
+    factor = linalg.factor(gram)
+    if not factor.rcond >= WELL_CONDITIONED:
+        raise Refused(
+            "The columns of X are dependent, or nearly so: their Gram matrix is ill-conditioned."
+        )
+    penalty = np.zeros(len(gram))
+    if problem.alpha:
+        scale = problem.frame.inverse_scale
+        penalty[: len(scale)] = problem.alpha * problem.source.weight * np.square(scale)
+        factor = linalg.factor(gram + np.diag(penalty))
+    return factor, penalty

@@ -1,223 +1,284 @@
-"""Row reduction: absolute and Huber loss on many rows at the cost of two or three passes over them.
+"""Row reduction: bounded losses on many rows at the cost of two or three passes over them.
 
-A row whose zone at the minimiser is known adds a fixed quadratic, so that all such rows add up to one (G, h, c).
+A row whose zone at the minimiser is known adds a fixed quadratic, so that all such rows add up to
+one (S, h, c).
 
-    1. pilot   phi0 from a sample of about n^(2/3) m^(1/3) rows, and how far off it is, s, by the usual asymptotics;
-    2. settle  one pass: rows further than a few s from a knot go to (G, h, c), the others are kept;
-    3. core    the kept rows and (G, h, c), solved exactly;
-    4. verify  one pass: is every settled row in its zone? Where not, it is opened, and 3 is repeated.
+    1. pilot   phi0 from a sample of about 3 n^(2/3) m^(1/3) rows, and how far off it is, rho
+               (``continuation.approach``);
+    2. settle  one pass: rows further than a few rho from a knot go to (S, h, c), the others are
+               kept;
+    3. core    the kept rows and (S, h, c), solved exactly;
+    4. verify  one pass: is every settled row in its zone? Where not, it is opened, and 3 is
+               repeated.
 
-f has then the gradient of the reduced problem, zero, so that by convexity its minimiser is that of all rows:
-nothing random is left in the answer. The idea is that of Portnoy & Koenker 1997 (Stat. Sci. 12:279); here
-settled rows are not merged to two rows far away but to the linear term that they are, there are two knots as well
-as one, and the last pass gives the gradient and the duality gap of all the rows.
+f has then the gradient of the reduced problem, zero, so that by convexity its minimiser is that of
+all rows: nothing random is left in the answer. The idea is that of Portnoy & Koenker 1997 (Stat.
+Sci. 12:279); here settled rows are not merged to two rows far away but to the linear term that they
+are, there are two knots as well as one, and the last pass gives the gradient and the duality gap of
+all the rows.
 
-Whatever goes wrong (a sample without full rank, too many kept rows, no certificate) ends in None: the direct
-solver takes over.
+Whatever goes wrong (a sample without full rank, too many kept rows, no certificate) is Refused: the
+direct solver takes over.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..data.columns import DenseColumns
+from ..data.frame import Frame
 from ..data.rows import dense_rows
-from ..data.stream import Stream
+from ..data.source import Refused, sweep
 from ..numerics import linalg
-from ..problem.losses import Absolute, Huber
+from ..problem.duality import AT_BOUND
 from ..problem.problem import Problem, Quadratic
-from ..problem.solution import Options, Pair, Streamed, Work
-from ..solvers import huber, mae
+from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
-from .pilot import Pilot, least_squares, pilot
-from .settling import INNER, KEPT, Settled, settle, verify
+from ..solvers.solve import from_far, from_near, from_start
+from .all_rows import AllRows, Outcome
+from .gap import proved
+from .pilot import Pilot, least_squares_of_all, pilot
+from .settling import SettlingRule, Verified, settle, verify
 
-EPS = np.finfo(np.float64).eps
-TALL, MAE_TALL = 900, 300  # rows per column from which a sample is worth it; of fewer, all are kept open,
-OPEN = 2**20  # up to so many entries of Z, which are copied
-OPENED = 0.1  # of s is what opening a few rows may change
+# Rows per column from which a sample is worth it (measured), for a loss with a quadratic piece and
+# for a corner. Of fewer rows all are kept open, up to so many entries of Z, which are copied.
+ROWS_FOR_SAMPLE, ROWS_FOR_SAMPLE_OF_CORNER, OPEN_ENTRIES = 900, 300, 2**20
+EAGER = 2  # rows per column, where passes are asked for whatever they cost
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
-ROUNDS = 6  # of the core
-MANY = 0.1  # of the kept rows found wrong: the pilot was bad, and the last solution is a better one
-PROVED = 1e-10
-NEAR = 1e-6  # knots from it, a row is looked at closely
-AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside
+ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
+OPENED = 0.1  # of rho is what opening a few rows may change
+# More than this part of the kept rows found wrong: the pilot was bad, and the last solution is a
+# better one.
+MANY = 0.1
 
 
-def reduced(stream: Stream, knot: float, alpha: float, options: Options) -> Streamed | None:
-    """Minimise over all rows; ``knot`` is 0 for the absolute loss. None if that is not so simple.
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduced:
+    """What the first pass leaves: a quadratic (S, h, c) about ``base`` (m,), and the rows that are
+    open.
 
-    Where there is a sample, it is a better start than that of the options.
+    ``index`` (k,) are their numbers, ``Z`` (k, m), residuals ``r`` (k,) at the base, weights ``w``
+    (k,); ``opened``, ascending, are those of them that the ``rule``, which told rows apart, would
+    settle. Without a rule all rows are open.
     """
-    n, m, work = stream.n_rows, stream.n_cols, Work()
-    few = n <= (TALL if knot else MAE_TALL) * m
-    if few and n * m > OPEN:
-        return None
+
+    rule: SettlingRule | None
+    base: np.ndarray
+    gram: np.ndarray | None
+    h: np.ndarray
+    c: float
+    index: np.ndarray
+    Z: np.ndarray
+    r: np.ndarray
+    w: np.ndarray
+    opened: np.ndarray
+
+
+def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Outcome:
+    """Minimise over all rows; Refused where passes cannot.
+
+    A sample is taken even where it saves no time if ``eager``. It is a better start than that of
+    the options, which counts where there is none.
+    """
+    n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
+    enough = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
+    few = n <= (EAGER if eager else enough) * m
+    if few and n * m > OPEN_ENTRIES:
+        raise Refused(
+            f"{n} rows are too few for a sample, and {n} x {m} entries too many to keep open."
+        )
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
-        start = least_squares(stream, knot, alpha) if few else pilot(stream, knot, alpha)
-        if start is None:
-            return None
-        settled = _all_open(stream, start) if few else _settled(stream, start, knot, options, work)
-        near, off = np.zeros(m), start.s  # where the core starts, from start.phi, and how far off that is
-        for _ in range(ROUNDS):
-            if settled is None:
-                return None
-            problem, unit = reduced_problem(stream, settled, start, knot, alpha)
-            if start.rows is not None:
-                from_far = huber.from_far if knot else mae.from_far
-                pair = from_far(problem, *_nearer(problem, options, start.phi, unit), options, work)
-            else:
-                from_near = huber.from_near if knot else mae.from_near
-                pair = from_near(problem, near / unit, off / unit, options, work)
-            choice = None if pair is None else _chosen(stream, problem, pair, start.phi / unit)
-            if choice is None:
-                return None
-            phi = unit * choice.phi
-            seen = verify(stream, phi, knot, settled.zone, DISTANT * start.typical + knot)
-            work.n_passes += 1
-            step, n_kept = f"pass {work.n_passes}: verify", len(settled.index)
-            if not len(seen.wrong):
-                pair = replace(pair, phi=phi)
-                streamed = proved(stream, settled, problem, unit, pair, choice.unique, seen, alpha, work)
-                options.report(step, n_kept, streamed.gap if streamed else np.nan)
-                return streamed
-            options.report(f"{step}, {len(seen.wrong)} to open", n_kept)
-            work.n_fixups += 1
-            if len(seen.wrong) <= MANY * len(settled.index):
-                settled = _opened(settled, seen.wrong, *stream.take(seen.wrong, start.phi), knot)
-                near, off = phi - start.phi, OPENED * start.s
-            elif work.n_fixups == 1:
-                start, near = replace(start, phi=phi), np.zeros(m)
-                settled = _settled(stream, start, knot, options, work)
-            else:
-                return None
-    return None
+        start = least_squares_of_all(problem) if few else pilot(problem)
+        if start.typical > 0.0:  # from here on residuals have about size 1
+            finer = problem.in_units(start.typical)
+            size = finer.frame.y_scale / problem.frame.y_scale
+            problem, start = finer, start.in_units(size)
+            if options.start is not None:
+                options = replace(options, start=options.start / size)
+        tally.n_kept = n if few else 0
+        left = _all_open(problem, start) if few else _settled(problem, start, options, tally)
+        return _verified(problem, start, left, options, tally)
 
 
-def _nearer(problem: Problem, options: Options, base, unit):
+def _verified(
+    problem: AllRows, start: Pilot, left: Reduced, options: Options, tally: Tally
+) -> Outcome:
+    """Solve the small problem and verify it, until no row is found that was settled wrongly."""
+    # Where the core starts, from the rule's phi, and how far off that is.
+    near, off, is_second = np.zeros(problem.frame.n_cols), start.rho, False
+    for _ in range(ROUNDS):
+        small = reduced_problem(problem, left, start)
+        choice, pair = _core(problem, small, left, start, near, off, options, tally)
+        far = DISTANT * start.typical + problem.loss.steepest
+        arguments = problem.frame, problem.loss, choice.phi, far, left.rule, left.opened
+        seen = sweep(problem.source, verify, *arguments)
+        tally.n_passes += 1
+        wrong = np.concatenate(seen.wrong)
+        _check_zones(seen, left)
+        step = f"pass {tally.n_passes}: verify"
+        if not len(wrong):
+            pair = replace(pair, phi=choice.phi)
+            outcome = proved(problem, left, small, pair, choice.unique, seen, tally)
+            options.report(step, len(left.index), outcome.gap)
+            return outcome
+        options.report(f"{step}, {len(wrong)} to open", len(left.index))
+        tally.n_fixups += 1
+        if len(wrong) <= MANY * len(left.index):
+            left = _opened(problem, left, wrong)
+            near, off = choice.phi - left.base, OPENED * start.rho
+        elif not is_second:
+            is_second = True
+            start, near = replace(start, phi=choice.phi), np.zeros(len(near))
+            left = _settled(problem, start, options, tally)
+        else:
+            raise Refused(
+                "Many rows were settled wrongly, twice: the sample does not tell where the fit is."
+            )
+    raise Refused(f"Rows were settled wrongly {ROUNDS} times.")
+
+
+def _core(
+    problem, small: Problem, left: Reduced, start: Pilot, near, off, options, tally
+) -> tuple[Choice, Pair]:
+    """(the canonical phi of the small problem, in the coordinates of the frame, the pair that
+    proves it).
+    """
+    pair = None
+    if options.start is not None and tally.n_fixups == 0:
+        noise = problem.frame.rounding(options.start)
+        pair = from_start(small, options.start - left.base, noise, options, tally)
+    if pair is None and start.rows is not None:
+        pair = from_far(small, *_nearer(small, options, left.base), options, tally)
+    elif pair is None:
+        pair = from_near(small, near, off, options, tally)
+    if pair is None:
+        raise Refused("The problem of the open rows was not solved.")
+    return _chosen(problem, small, pair, left), pair
+
+
+def _check_zones(seen: Verified, left: Reduced) -> None:
+    """Both passes must have told the same rows apart."""
+    if left.rule is not None and seen.n_kept != len(left.index):
+        raise Refused(
+            "The second pass found other rows open than the first: the data have changed."
+        )
+
+
+def _nearer(small: Problem, options: Options, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(eta, r): least squares, eta = 0, or the start of the options if its value is lower."""
-    eta, r = np.zeros(len(base)), problem.rows.y
+    eta, r = np.zeros(len(base)), small.rows.y
     if options.start is not None:
-        other = (options.start - base) / unit
-        moved = problem.rows.residual(other)
-        if problem.value(moved, other) < problem.value(r, eta):
+        other = options.start - base
+        moved = small.rows.residual(other)
+        if small.value(moved, other) < small.value(r, eta):
             return other, moved
     return eta, r
 
 
-def _all_open(stream: Stream, start: Pilot) -> Settled:
-    rows, n, m = start.rows, stream.n_rows, stream.n_cols
-    r = stream.y - stream.y_shift - np.dot(rows.columns.inner.X, start.phi)
-    zone = np.full(n, KEPT, dtype=np.int8)
-    return Settled(None, np.zeros(m), 0.0, zone, np.arange(n), rows.columns.inner.X, r, rows.w)
+def _all_open(problem: AllRows, start: Pilot) -> Reduced:
+    """Every row is open."""
+    rows, n, m = start.rows, problem.source.n_rows, problem.frame.n_cols
+    assert rows is not None, "the pilot of all rows has them"
+    Z, none = rows.take(slice(None)), np.zeros(0, dtype=np.int64)
+    r = rows.y - Z @ start.phi
+    return Reduced(None, start.phi, None, np.zeros(m), 0.0, np.arange(n), Z, r, rows.w, none)
 
 
-def _settled(stream: Stream, start: Pilot, knot, options: Options, work) -> Settled | None:
-    most = stream.n_rows // 2
-    settled = settle(stream, start.phi, knot, start.band, start.reach, start.rare, most)
-    work.n_passes += 1
-    work.n_kept = len(settled.index)
-    options.report(f"pass {work.n_passes}: settle", work.n_kept)
-    some = 0 < work.n_kept <= most and len(settled.Z) == work.n_kept
-    return settled if some and np.isfinite(settled.c) and np.all(np.isfinite(settled.r)) else None
-
-
-def _opened(settled: Settled, index, Z, r, w, knot) -> Settled:
-    """The same with rows ``index`` kept, that had been settled; Z, r and w are theirs at phi0."""
-    zone = settled.zone[index]
-    inner = zone == INNER
-    v = np.where(inner, r, zone * (knot or 1.0))
-    cost = v * (r - 0.5 * v) if knot else v * r
-    settled.zone[index] = KEPT
-    return replace(
-        settled,
-        G=np.dot(Z[inner].T, Z[inner] * -w[inner, None]) + settled.G if knot else None,
-        h=settled.h - Z.T @ (w * v),
-        c=settled.c - w @ cost,
-        index=np.append(settled.index, index),
-        Z=np.vstack([settled.Z, Z]),
-        r=np.append(settled.r, r),
-        w=np.append(settled.w, w),
+def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Reduced:
+    """The first pass: all rows but those near a knot are settled."""
+    most = problem.source.n_rows // 2
+    rule = SettlingRule(start.phi, start.band, start.reach, start.rare)
+    settled = sweep(problem.source, settle, problem.frame, problem.loss, rule, most)
+    kept = settled.kept
+    tally.n_passes += 1
+    tally.n_kept = max(tally.n_kept, kept.count)
+    options.report(f"pass {tally.n_passes}: settle", kept.count)
+    if not 0 < kept.count <= most:
+        raise Refused(
+            "No row is near a knot." if not kept.count else "Most rows are near a knot, or may be."
+        )
+    r = np.concatenate(kept.r)
+    if not (np.isfinite(settled.c) and np.all(np.isfinite(r))):
+        raise Refused("X or y has values that are not finite, or too large.")
+    return Reduced(
+        rule=rule,
+        base=rule.phi,
+        gram=settled.gram,
+        h=settled.h,
+        c=settled.c,
+        index=np.concatenate(kept.index),
+        Z=_stacked(problem.frame, kept.C),
+        r=r,
+        w=np.concatenate(kept.w),
+        opened=np.zeros(0, dtype=np.int64),
     )
 
 
-def reduced_problem(stream: Stream, settled: Settled, start: Pilot, knot, alpha) -> tuple[Problem, float]:
-    """(problem, unit): that of the kept rows for eta, phi = start.phi + unit * eta, in residuals of size 1."""
-    unit = 2.0 ** float(np.frexp(np.abs(settled.r).max(initial=0.0))[1])
-    size = unit if knot else 1.0
+def _stacked(frame: Frame, parts: list) -> np.ndarray:
+    """Z (k, m) of rows given by their centred columns, part by part; the list is emptied on the
+    way.
+    """
+    Z, start = np.empty((sum(part.shape[0] for part in parts), frame.n_cols)), 0
+    while parts:
+        part = parts.pop(0)
+        frame.rows(part, out=Z[start : start + part.shape[0]])
+        start += part.shape[0]
+    return Z
+
+
+def _opened(problem: AllRows, left: Reduced, wrong: np.ndarray) -> Reduced:
+    """The same with the rows ``wrong`` (k,) open, that had been settled."""
+    loss = problem.loss
+    Z, r, w = problem.frame.take(problem.source, wrong, left.base)
+    v, gram = loss.slope(r), None
+    if left.gram is not None:
+        inner = loss.zone(r) == 0
+        gram = left.gram - Z[inner].T @ (w[inner, None] * Z[inner])
+    return replace(
+        left,
+        gram=gram,
+        h=left.h - Z.T @ (w * v),
+        c=left.c - w @ loss.value(r),
+        index=np.append(left.index, wrong),
+        Z=np.vstack([left.Z, Z]),
+        r=np.append(left.r, r),
+        w=np.append(left.w, w),
+        opened=np.union1d(left.opened, wrong),
+    )
+
+
+def reduced_problem(problem: AllRows, left: Reduced, start: Pilot) -> Problem:
+    """That of the open rows for eta, phi = left.base + eta."""
     if start.rows is not None:
-        rows = replace(start.rows, y=settled.r / unit)
+        rows = replace(start.rows, y=left.r)
     else:
-        rows = dense_rows(settled.Z, settled.r / unit, settled.w, None, start.gram, start.factor)
-    L = stream.penalty_root(alpha * unit / size)
-    h, c = settled.h / size - L.T @ (L @ (start.phi / unit)), settled.c / (size * unit)
-    return Problem(rows, Huber(knot / unit) if knot else Absolute(), Quadratic(L, h, c, settled.G)), unit
+        rows = dense_rows(left.Z, left.r, left.w, None, start.gram, start.factor)
+    L = problem.penalty_root
+    return Problem(
+        rows, problem.loss, Quadratic(L, left.h - L.T @ (L @ left.base), left.c, left.gram)
+    )
 
 
-def _chosen(stream: Stream, problem: Problem, pair: Pair, base) -> Choice | None:
-    """The canonical phi = base + eta in units of the problem, among all that its dual allows; None if not found.
+def _chosen(problem: AllRows, small: Problem, pair: Pair, left: Reduced) -> Choice:
+    """The canonical phi = base + eta among all that the dual of the small problem allows.
 
-    It is that of all rows if they keep their side: a constraint that holds without being asked for changes nothing.
+    It is that of all rows if they keep their side: a constraint that holds without being asked for
+    changes nothing.
     """
-    rows, S = problem.rows, np.abs(pair.u) < problem.loss.bound * (1.0 - AT_BOUND)
-    Z, p = rows.columns.inner.X, stream.columns.n_cols
-    if problem.loss.knot or linalg.factor(np.dot(Z[S].T, Z[S]) + problem.quadratic.G).sound:
+    rows, U = small.rows, small.loss.held(pair.u, AT_BOUND)
+    Z, base, p = left.Z, left.base, problem.frame.n_features
+    if not small.loss.is_corner or linalg.factor(Z[U].T @ Z[U] + small.quadratic.G).sound:
         return Choice(base + pair.phi, True)
-    if not S.any():  # the interval of the intercept may end at a settled row
-        return None
+    if not U.any():
+        raise Refused("The interval of the intercept may end at a settled row.")
     slopes = DenseColumns(Z[:, :p], np.zeros(p), np.ones(p), None)
-    rows = replace(rows, columns=slopes, intercept=stream.intercept, rank=p,
-                   B=np.diag(stream.columns.inverse_scale), y=rows.y + np.dot(Z, base))  # fmt: skip
-    choice = canonical(replace(problem, rows=rows), replace(pair, phi=base + pair.phi))
-    return choice if choice.canonical else None
-
-
-def proved(stream, settled, problem, unit, pair: Pair, unique, seen, alpha, work) -> Streamed | None:
-    """One more step on the gradient of all rows, and the duality gap before it; None without a proof.
-
-    ``pair`` is (phi, u), phi in units of y. From u, the slopes psi(r), a dual point with Z'Wu = W alpha B'B phi
-    is made by changing the rows inside their bounds. Shrunk into its box, by a factor of at least
-    1 - ``outside``, it proves the gap, since D is concave and D(0) = 0.
-    """
-    phi, u, rows, knot = pair.phi, pair.u, problem.rows, unit * problem.loss.knot
-    Z, w, y, L = settled.Z, settled.w, stream.y[settled.index] - stream.y_shift, stream.penalty_root(alpha)
-    r = y - np.dot(Z, phi)
-    missing, excess = seen.adjoint - L.T @ (L @ phi), 0.0
-    if knot:
-        inside = knot - np.abs(r)
-        near = np.flatnonzero(np.abs(inside) <= NEAR * knot)
-        inside[near] -= AT_BOUND * knot + _noise(y[near], Z[near], phi)
-        factor = linalg.factor(rows.gram(w * (inside > 0.0)) + problem.quadratic.G)
-        if not factor.sound:  # not unique: rows at the knot hold in one direction only
-            return None
-        step = factor.solve(missing)
-        decrement = step @ missing  # twice what the step gains, and so what the dual point lacks
-        outside = np.sqrt(decrement / (1.0 if stream.w is None else stream.w.min())) / knot
-    else:
-        S = np.flatnonzero(np.abs(u) < 1.0 - AT_BOUND)
-        missing += rows.adjoint(w * u)
-        normal = linalg.normal_equations(np.sqrt(w[S])[:, None] * Z[S])
-        change, u = Z[S] @ normal.solve(missing), u.copy()
-        u[S] -= change
-        step, decrement = (np.zeros(len(phi)) if alpha else normal.solve(Z[S].T @ (w * r)[S])), 0.0
-        # What S cannot take costs what the penalty makes of it, or the dual point is not quite feasible.
-        missing, curvature = np.abs(missing - Z[S].T @ (w[S] * change)), np.square(L).sum(axis=0)
-        costs = missing * (np.abs(phi) + seen.near / stream.weight)
-        excess = np.sum(np.where(curvature > 0.0, 0.5 * np.square(missing) / curvature, costs))
-        outside = np.abs(u).max(initial=1.0) - 1.0
-        doubtful = np.flatnonzero(r * u < np.abs(r) * (1.0 - AT_BOUND))
-        noise = _noise(y[doubtful], Z[doubtful], phi)
-        r, u, w = r[doubtful], u[doubtful], w[doubtful]
-        excess += w @ np.where(np.abs(r) <= noise, 0.0, np.abs(r) - r * u)
-    gap = (excess + 0.5 * decrement) / seen.near + outside
-    if not gap <= PROVED:
-        return None
-    objective = seen.cost + 0.5 * np.sum(np.square(L @ phi)) - 0.5 * decrement
-    return Streamed(phi + step, objective / stream.weight, float(gap), unique, seen.beyond, work)
-
-
-def _noise(y, Z, phi):
-    """How far off residuals may be only because float64 rounds the terms they are made of."""
-    return 4.0 * EPS * (np.abs(y) + np.abs(Z) @ np.abs(phi))
+    rows = replace(
+        rows, columns=slopes, intercept=problem.frame.intercept, rank=p,
+        B=np.diag(problem.frame.inverse_scale), y=rows.y + Z @ base,
+    )  # fmt: skip
+    choice = canonical(replace(small, rows=rows), replace(pair, phi=base + pair.phi))
+    if not choice.canonical:
+        raise Refused("The minimiser is not unique, and its canonical one was not found.")
+    return choice

@@ -1,4 +1,12 @@
-"""The two passes of row reduction: settle the rows whose zone is known, and verify it."""
+"""The two passes of row reduction: settle the rows whose zone is known, and verify it.
+
+The zone of a row is -1, 0 or 1: its residual is left of, inside or right of the quadratic piece of
+the loss. A rule, made of phi0 and a width, tells which rows are settled: those whose residual at
+phi0 is further than the width from both ends of the piece. What a settled row adds to the objective
+is then a fixed quadratic in phi, and all of them add up to phi'S phi / 2 - h'phi + c. Both passes
+compute the zones from the rule, by the same operations on the same blocks, so that no number for
+each row is kept between them.
+"""
 
 from __future__ import annotations
 
@@ -6,130 +14,208 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.blocks import rows_of
-from ..data.stream import Stream
+from ..data.blocks import nonzero_in, rows_of, square_norms
+from ..data.frame import Frame
+from ..data.source import Part, Sums
+from ..problem.losses import Loss
 
-EPS = np.finfo(np.float64).eps
-KEPT, INNER = 0, 2  # zones of a row; those settled on a side of the fit have its sign, 1 or -1
+# Rows so near to an end of the quadratic piece, relative to the steepest slope, are looked at again
+# in the units of the data. A safe margin: passes are for losses whose piece is at least 1e-6 of a
+# typical target wide, so that rounding, some 1e-15 of it, is far below.
+CLOSE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Settled:
-    """What a pass leaves of the data: a quadratic of the settled rows, and the others.
+class SettlingRule:
+    """Which rows are settled: at ``phi`` (m,) further than ``width`` from the ends of the quadratic
+    piece.
 
-    About phi0 the settled rows add phi'G phi / 2 - h'phi + c; ``zone`` (n,) int8. Of the rows kept: ``index``
-    (k,), ``Z`` (k, m), residuals ``r`` (k,) and weights ``w`` (k,). G (m, m) is None for the absolute loss.
+    For rows of a norm larger than ``reach`` (None: there are none) the width is larger in
+    proportion. Rows with an entry other than 0 in one of the columns ``rare`` are never settled.
     """
 
-    G: np.ndarray | None
-    h: np.ndarray
-    c: float
-    zone: np.ndarray
-    index: np.ndarray
-    Z: np.ndarray
-    r: np.ndarray
-    w: np.ndarray
+    phi: np.ndarray
+    width: float
+    reach: float | None
+    rare: np.ndarray
+
+    def open_rows(self, frame: Frame, loss: Loss, C, r: np.ndarray) -> np.ndarray:
+        """The places (j,) in a block of the rows that are not settled.
+
+        C (k, p) are the centred columns of the block, r (k,) its residuals at ``phi``.
+        """
+        width = self.width
+        if self.reach is not None:
+            norm = np.sqrt(square_norms(C, frame.inverse_scale))
+            width = self.width * np.maximum(norm / self.reach, 1.0)
+        is_open = loss.distance(r) < width
+        if len(self.rare):
+            is_open |= nonzero_in(C, self.rare)
+        return np.flatnonzero(is_open)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verified:
-    """All rows at one phi: the sum ``cost`` of w l(r); ``near``, the same but for how far rows very far away
-    are; Z'Wv as ``adjoint`` (m,), v the slopes of settled rows; ``wrong`` (k,), the settled rows that left
-    their zone; ``beyond`` (n,) bool, the rows outside the knot."""
+class Kept(Sums):
+    """Rows that stay open: how many, and lists of their numbers, centred columns C (k, p),
+    residuals and weights, block by block.
+
+    Where there are more than ``most`` only their number is kept.
+    """
+
+    most: int
+    count: int
+    index: list
+    C: list
+    r: list
+    w: list
+
+    def __add__(self, other: Kept) -> Kept:
+        count = self.count + other.count
+        if count > self.most:
+            return Kept(self.most, count, [], [], [], [])
+        mine = (self.index, self.C, self.r, self.w)
+        others = (other.index, other.C, other.r, other.w)
+        return Kept(self.most, count, *(a + b for a, b in zip(mine, others, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled(Sums):
+    """phi'S phi / 2 - h'phi + c about phi0, of the settled rows, and the other rows.
+
+    ``gram`` is S (m, m), the Gram matrix of the settled rows inside the quadratic piece; h (m,).
+    """
+
+    gram: np.ndarray | None
+    h: np.ndarray
+    c: float
+    kept: Kept
+
+
+def settle(part: Part, frame: Frame, loss: Loss, rule: SettlingRule, most: int) -> Settled:
+    """The kernel of the first pass: at most ``most`` rows are kept. S is None for a corner."""
+    C = frame.centred(part)
+    r, w = frame.residual(part, C, rule.phi), part.w
+    opened = rule.open_rows(frame, loss, C, r)
+    # 1. Slopes v of the settled rows, and w times their losses: v r - v^2 / 2, or v r at a corner.
+    v = loss.slope(r)
+    v[opened] = 0.0
+    wv = v if w is None else w * v
+    cost = np.dot(wv, r if loss.is_corner else r - 0.5 * v)
+    # 2. The Gram matrix of those inside the quadratic piece.
+    gram = None
+    if not loss.is_corner:
+        inside = loss.curved(r)
+        inside[opened] = False
+        inner = np.flatnonzero(inside)
+        if len(inner) == len(r):
+            gram = frame.gram(C, w)
+        else:
+            gram = frame.gram(rows_of(C, inner), None if w is None else w[inner])
+    # 3. Copies of the others.
+    kept = Kept(
+        most,
+        len(opened),
+        [opened + part.begin],
+        [rows_of(C, opened)],
+        [r[opened]],
+        [np.ones(len(opened)) if w is None else w[opened]],
+    )
+    return Settled(gram, frame.adjoint(C, wv), float(cost), kept)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verified(Sums):
+    """All rows at one phi.
+
+    ``cost`` is the sum of w l(r); ``near`` the same, with residuals very far away moved nearer;
+    ``adjoint`` Z'(w v) (m,), v the slopes of all rows, at a corner of settled rows only; ``wrong``
+    lists numbers of settled rows that left their zone; ``n_kept`` rows were not settled.
+    ``outside`` lists, block by block, which rows are outside the quadratic piece, and ``close`` the
+    numbers of those for which rounding may decide that; both are empty for a corner.
+    """
 
     cost: float
     near: float
     adjoint: np.ndarray
-    wrong: np.ndarray
-    beyond: np.ndarray | None
+    n_kept: int
+    wrong: list
+    outside: list
+    close: list
 
 
-def settle(stream: Stream, phi, knot, band, reach, rare, most) -> Settled:
-    """Settle all rows whose residual at phi is further than ``band`` from the knot, in one pass.
+def verify(
+    part: Part, frame: Frame, loss: Loss, phi: np.ndarray, far: float,
+    rule: SettlingRule | None, opened: np.ndarray,
+) -> Verified:  # fmt: skip
+    """The kernel of the second pass: are the settled rows at ``phi`` (m,) in the zones they had at
+    rule.phi?
 
-    For rows of a norm larger than ``reach`` (None: there are none) the band is wider in proportion. Rows with
-    an entry other than 0 in one of the columns ``rare`` are kept, too. Where more than ``most`` rows are
-    kept, not all of them are in Z.
+    A residual beyond ``far`` is very far away. ``opened`` (k,), ascending, are numbers of rows that
+    are not settled any more. Without a rule no zones are looked at: at a corner all rows count
+    as open.
     """
-    beta, level = stream.split(phi)
-    X, n_kept, square_of_scale = stream.columns.inner.X, [0], np.square(stream.columns.inverse_scale)
-    zone = np.empty(stream.n_rows, dtype=np.int8)
-
-    def kernel(rows, block):
-        r, w = stream.residual_of(rows, block, beta, level), stream.weights(rows)
-        size, side, width = np.abs(r), np.sign(r).astype(np.int8), band
-        if reach is not None:
-            norm = np.sqrt(np.dot(np.square(block), square_of_scale))
-            width = band * np.maximum(norm / reach, 1.0)
-        side[size < knot + width] = KEPT
-        if knot > band:
-            side[size <= knot - width] = INNER
-        if len(rare):
-            side[np.any(block[:, rare] != 0.0, axis=1)] = KEPT
-        zone[rows] = side
-        kept = np.flatnonzero(side == KEPT)
-        v = np.clip(r, -knot, knot) if knot else side.astype(np.float64)
-        v[kept] = 0.0
-        cost = v * (r - 0.5 * v) if knot else v * r
-        wv = v if w is None else w * v
-        n_kept[0] += len(kept)
-        found = (
-            [kept + rows.start], [rows_of(X[rows], kept)] if n_kept[0] <= most else [],
-            [r[kept]], [] if w is None else [w[kept]],
-        )  # fmt: skip
-        sums = float(cost.sum() if w is None else np.dot(w, cost)), np.dot(wv, block), wv.sum()
-        if not knot:
-            return *found, *sums
-        inner = np.flatnonzero(side == INNER)
-        if len(inner) < len(side):
-            block = rows_of(block, inner)
-            w = w if w is None else w[inner]
-        return *found, *sums, *stream.gram_parts(block, None, w)
-
-    index, Z, r, w, c, slopes, total, *gram = stream.columns.inner.sweep(kernel)
-    index = np.concatenate(index)
-    return Settled(
-        G=stream.gram_of(*gram) if knot else None, h=stream.vector(slopes, total), c=c, zone=zone, index=index,
-        Z=stream.finish(Z), r=np.concatenate(r), w=np.ones(len(index)) if stream.w is None else np.concatenate(w),
-    )  # fmt: skip
+    C, t, w = frame.centred(part), frame.target(part), part.w
+    # 1. Zones then and now.
+    then, opened_here, wrong = None, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if rule is not None:
+        r = frame.residual_of(t.copy(), C, rule.phi)
+        then, opened_here = loss.zone(r), rule.open_rows(frame, loss, C, r)
+        first, last = np.searchsorted(opened, (part.begin, part.begin + len(r)))
+        if first < last:
+            opened_here = np.union1d(opened_here, opened[first:last] - part.begin)
+    r = frame.residual_of(t, C, phi)
+    if then is not None:
+        wrong = _wrong(loss, then, opened_here, r)
+    # 2. Slopes, of settled rows only at a corner, and losses.
+    if not loss.is_corner:
+        v = loss.slope(r)
+    elif then is None:
+        v = np.zeros(len(r))
+    else:
+        v = loss.pull_of_zone(then)
+        v[opened_here] = 0.0
+    wv = v if w is None else w * v
+    cost = near = _total(loss.value(r), w) if loss.is_corner else float(np.dot(wv, r - 0.5 * v))
+    if max(r.max(), -r.min()) > far:
+        near = _total(loss.value(np.clip(r, -far, far)), w)
+    # 3. Which rows are outside, and for which of them rounding may decide.
+    outside, close = [], []
+    if not loss.is_corner:
+        away = loss.outside(r)
+        outside.append(away > 0.0)
+        close.append(np.flatnonzero(np.abs(away, out=away) <= CLOSE * loss.steepest) + part.begin)
+    return Verified(
+        cost, near, frame.adjoint(C, wv), len(opened_here), [wrong + part.begin], outside, close
+    )
 
 
-def verify(stream: Stream, phi, knot, zone, far) -> Verified:
-    """All rows at phi against their zones, in one pass; a residual beyond ``far`` is very far away."""
-    beta, level = stream.split(phi)
-    beyond = np.empty(stream.n_rows, dtype=bool) if knot else None
-    size_of_beta = np.abs(beta)
+def _total(values: np.ndarray, w: np.ndarray | None) -> float:
+    """The sum of w times values."""
+    return float(values.sum() if w is None else np.dot(w, values))
 
-    def kernel(rows, block):
-        r, side, w = stream.residual_of(rows, block, beta, level), zone[rows], stream.weights(rows)
-        size = np.abs(r)
-        if knot:
-            v = np.clip(r, -knot, knot)
-            cost = v * (r - 0.5 * v)
-            outside = size > knot
-            wrong = np.flatnonzero(outside != (side != INNER))
-            wrong = wrong[side[wrong] != KEPT]
-            crossed = (side == 1) & (r < 0.0) | (side == -1) & (r > 0.0)
-            if crossed.any():
-                wrong = np.union1d(wrong, np.flatnonzero(crossed))
-            close = np.flatnonzero(np.abs(size - knot) <= 1e-6 * knot)
-            if len(close):
-                terms = np.abs(stream.target(rows)[close]) + abs(level)
-                terms += np.dot(np.abs(rows_of(block, close)), size_of_beta)
-                outside[close] = size[close] - knot > 4.0 * EPS * terms
-            beyond[rows] = outside
-        else:
-            v, cost = side.astype(np.float64), size
-            wrong = np.flatnonzero(v * r < 0.0)
-        excess = 0.0
-        if size.max() > far:
-            distant = np.flatnonzero(size > far)
-            excess = (size[distant] - far) * (knot or 1.0)
-            cost[distant] = knot * (far - 0.5 * knot) if knot else far
-            excess = float(excess.sum() if w is None else np.dot(w[distant], excess))
-        wv = v if w is None else w * v
-        near = float(cost.sum() if w is None else np.dot(w, cost))
-        return near, excess, np.dot(wv, block), wv.sum(), [wrong + rows.start]
 
-    near, excess, slopes, total, wrong = stream.columns.inner.sweep(kernel)
-    return Verified(near + excess, near, stream.vector(slopes, total), np.concatenate(wrong), beyond)
+def _wrong(loss: Loss, then: np.ndarray, opened: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The places (j,) in a block of settled rows that left the zone they had ``then`` (k,).
+
+    A zone is a closed interval of residuals: at its end a row belongs to both.
+    """
+    has_moved = loss.zone(r) != then
+    has_moved[opened] = False
+    moved = np.flatnonzero(has_moved)
+    then, r = then[moved], r[moved]
+    # What has moved away from the piece itself is outside of it.
+    left = (then < 0) & (r > loss.left)
+    right = (then > 0) & (r < loss.right)
+    return moved[left | right | (then == 0)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals(Sums):
+    """A list of residuals, block by block."""
+
+    r: list
+
+
+def residuals(part: Part, frame: Frame, phi: np.ndarray) -> Residuals:
+    """The kernel of a pass for all residuals at phi (m,): n numbers, for scales that need them."""
+    return Residuals([frame.residual(part, frame.centred(part), phi)])

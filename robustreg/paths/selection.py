@@ -1,11 +1,15 @@
-"""What is counted in cross-validation: training sets as weights, scores, and the choice among them."""
+"""What cross-validation counts: training sets as weights, scores, and the choice among them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
-def present(X, y, w):
+def present(X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
     """(X, y, w) without the rows of weight zero; w is (n,) or None."""
     if w is None or w.all():
         return X, y, w
@@ -13,35 +17,61 @@ def present(X, y, w):
     return X[kept], y[kept], w[kept]
 
 
-def training_sets(splits, w, n):
-    """Weights (n,) for each training set of ``splits``: zero outside, times the repeats of a row inside."""
+def training_sets(splits: Any, w: np.ndarray | None, n: int) -> Iterator[np.ndarray]:
+    """Weights (n,) for each training set of ``splits``.
+
+    They are zero outside of it, and w times the repeats of a row inside.
+    """
     for i, (train, test) in enumerate(splits):
         weights = np.bincount(np.arange(n)[train], minlength=n) * (1.0 if w is None else w)
         if not weights.any() or (w is not None and not w[test].any()):
-            raise ValueError(f"sample_weight must have a positive entry in every training and test set; not in {i}.")
+            raise ValueError(
+                "sample_weight must have a positive entry in every training and test set; "
+                f"not in {i}."
+            )
         yield weights
 
 
-def scores_of(model, scorer, params, X, y, test, coef, intercept):
-    """The scores (K,) of coef (K, p) and intercept (K,) on the rows ``test``, with what of ``params`` is theirs.
+@dataclass(frozen=True, slots=True, eq=False)
+class Scoring:
+    """What scores need.
 
-    ``scorer(model, X, y, **params)`` scores the estimator ``model``; None is the negative mean absolute error.
+    An estimator ``model`` to write coefficients into; ``scorer(model, X, y, **params)``, or None
+    for the negative mean absolute error; and all rows X (n, p), y (n,).
     """
-    X, y, coef = X[test], y[test], coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
-    params = {name: np.asarray(value)[test] if np.ndim(value) else value for name, value in params.items()}
-    if scorer is None:
-        return -np.average(np.abs((X @ coef.T + intercept).T - y), axis=1, weights=params.get("sample_weight"))
+
+    model: Any
+    scorer: Any
+    params: dict
+    X: Any
+    y: np.ndarray
+
+
+def scores_of(
+    scoring: Scoring, test: np.ndarray, coef: np.ndarray, intercept: np.ndarray
+) -> np.ndarray:
+    """The scores (k,) of coef (k, p) and intercept (k,) on the rows ``test``.
+
+    Parameters that are arrays are taken at these rows.
+    """
+    X, y, model = scoring.X[test], scoring.y[test], scoring.model
+    coef = coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
+    params = {name: np.asarray(v)[test] if np.ndim(v) else v for name, v in scoring.params.items()}
+    if scoring.scorer is None:
+        error = np.abs((X @ coef.T + intercept).T - y)
+        return -np.average(error, axis=1, weights=params.get("sample_weight"))
     scores = np.empty(len(coef))
     for k in range(len(coef)):
         model.coef_, model.intercept_, model.n_features_in_ = coef[k], intercept[k], X.shape[1]
-        scores[k] = scorer(model, X, y, **params)
+        scores[k] = scoring.scorer(model, X, y, **params)
     return scores
 
 
-def chosen(scores, one_standard_error) -> tuple[int, int]:
-    """The numbers of the alpha and the delta of the best mean of scores (n_folds, n_alphas, n_deltas).
+def chosen(scores: np.ndarray, one_standard_error: bool) -> tuple[int, int]:
+    """The numbers of the alpha and the delta with the best mean score of the folds.
 
-    With ``one_standard_error`` those of the largest alpha, then the largest delta, that are within one of the best.
+    ``scores`` are (n_folds, n_alphas, n_deltas). With ``one_standard_error`` those of the largest
+    alpha, then the largest delta, that are within one of the best.
     """
     mean = scores.mean(axis=0)
     if not np.any(np.isfinite(mean)):
@@ -55,8 +85,8 @@ def chosen(scores, one_standard_error) -> tuple[int, int]:
     return int(best[0]), int(best[1])
 
 
-def results(scores, alphas, deltas) -> dict:
-    """``cv_results_`` as scikit-learn's searches have it; ``deltas`` is None where there is no delta."""
+def results(scores: np.ndarray, alphas: Any, deltas: Any) -> dict:
+    """``cv_results_`` as scikit-learn's searches have it; ``deltas`` is None if there is none."""
     candidates = [{"alpha": float(a)} for a in alphas]
     if deltas is not None:
         candidates = [one | {"delta": float(d)} for one in candidates for d in deltas]
@@ -67,8 +97,9 @@ def results(scores, alphas, deltas) -> dict:
     with np.errstate(over="ignore", invalid="ignore"):  # squares of scores in extreme units
         std = flat.std(axis=0)
     order = np.where(np.isnan(mean), -np.inf, mean)
+    ranks = [1 + np.count_nonzero(order > one) for one in order]
     return out | {
         "mean_test_score": mean,
         "std_test_score": std,
-        "rank_test_score": np.array([1 + np.count_nonzero(order > one) for one in order], dtype=np.int32),
+        "rank_test_score": np.array(ranks, dtype=np.int32),
     }

@@ -1,13 +1,14 @@
-"""The proof that a fit is optimal: the relative duality gap.
+"""How far from optimal, the relative duality gap; and which residuals are outside their piece.
 
 For a problem of ``problem.py`` whose quadratic is the ridge penalty (h = c = 0) the Fenchel dual is
 
-    D(u) = sum_i w_i (u_i y_i - l*(u_i)) - phi'G phi / 2   for any phi with G phi = Z'Wu,
-    subject to abs(u_i) <= bound.
+    D(u) = sum_i w_i (u_i y_i - l*(u_i)) - phi'G phi / 2   for any phi with G phi = Z'(w u),
+    subject to lower <= u_i <= upper.
 
-From any candidate (phi, u) a feasible point is made in two moves: add D Z delta with
-Z'W D Z delta = G phi - Z'Wu, so that Z'Wu = G phi, where D are the squares of how far off rounding makes each u; then
-shrink u by t <= 1 until abs(u) <= bound, which leaves Z'Wu = t G phi. Inserting both into P - D and collecting terms,
+From any candidate (phi, u) a feasible point is made in two moves: add E Z delta with Z'W E Z delta
+= G phi - Z'(w u), so that Z'(w u) = G phi, where the diagonal matrix E holds the squares of how far
+off rounding makes each u; then shrink u by t <= 1 into [lower, upper], which leaves Z'(w u) = t G
+phi. Inserting both into P - D and collecting terms,
 
     P - D = sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + (1 - t)^2 phi'G phi / 2,
 
@@ -19,84 +20,125 @@ from __future__ import annotations
 import numpy as np
 
 from ..numerics import linalg
+from ..numerics.precision import EPS
+from .losses import Loss
 from .problem import Problem
 
-EPS = np.finfo(np.float64).eps
-ROUNDED = 64.0 * EPS  # of a dual is its own rounding and that of its part in a sum
-EVEN = 1e-4  # of the largest rounding of a dual counts for every row
-CORRECTIONS = 5  # of a dual at most
+# Parts of a dual variable that are its own rounding and that of its term in a sum: a safe margin.
+ROUNDED = 64.0 * EPS
+# An exact dual variable is either rounding away from its bound or well inside: this part of the
+# bound lies between.
+AT_BOUND = 1e-9
+# The correction of a dual moves each row in proportion to the square of its rounding; rows whose
+# rounding is below this part of the largest count as if it were that, or the correction would be
+# ill-conditioned.
+LEAST_SPREAD = 1e-4
+# Corrections of a dual at most: each leaves less than a quarter of what was missing, or they end.
+CORRECTIONS = 5
+# Entries of X that ``beyond`` reads at a time: 2 MB of float64, which stay in a core's cache.
+CHUNK = 2**18
 
 
-def rounding(problem: Problem, phi) -> np.ndarray:
+def beyond(X, y: np.ndarray, coef: np.ndarray, intercept: float, loss: Loss) -> np.ndarray:
+    """Which rows are outside the quadratic piece of the loss, (n,) bool: the only rule for that.
+
+    All are in the units of the data: X (n, p) dense or CSR of any real dtype, y (n,), coef (p,). A
+    row counts as outside if r = y - intercept - X coef is outside [left, right] by more than what
+    rounding of its terms can do, 8 EPS (abs(y) + abs(intercept) + abs(X) abs(coef)): computing r in
+    float64 takes half of that, coef and intercept rounded to float64 a part of the rest. At a
+    corner, so: if r is not 0.
+    """
+    n, p = X.shape
+    step = max(16, CHUNK // max(1, p))
+    out, size = np.empty(n, dtype=bool), np.abs(coef)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            block = X[rows].astype(np.float64, copy=False)
+            target = y[rows].astype(np.float64, copy=False)
+            r = target - intercept - block @ coef
+            noise = 8.0 * EPS * (np.abs(target) + abs(intercept) + abs(block) @ size)
+            out[rows] = loss.outside(r) > noise
+    return out
+
+
+def rounding(problem: Problem, phi: np.ndarray) -> np.ndarray:
     """How far off a residual may be only because float64 rounds the terms it is made of, (n,)."""
     return 4.0 * EPS * problem.rows.magnitude(phi)
 
 
-def rounding_of_dual(problem: Problem, phi, r, u) -> np.ndarray:
+def rounding_of_dual(problem: Problem, phi: np.ndarray, r: np.ndarray, u: np.ndarray) -> np.ndarray:
     """How far off an optimal u may be only because float64 rounds it and its residual, (n,)."""
     loss = problem.loss
-    return np.where(loss.curved(r), ROUNDED * np.abs(u) + rounding(problem, phi), ROUNDED * loss.bound)
+    inside = ROUNDED * np.abs(u) + rounding(problem, phi)
+    return np.where(loss.curved(r), inside, ROUNDED * loss.steepest)
 
 
-def relative_gap(problem: Problem, phi, u) -> tuple[float, float]:
+def relative_gap(problem: Problem, phi: np.ndarray, u: np.ndarray) -> tuple[float, float]:
     """(P, (P - D) / P) at phi (m,) with dual candidate u (n,), P divided by the sum of weights.
 
-    From each term of P - D is taken what rounding of its residual alone can cause; an exact fit, where P
-    itself is nothing but rounding, has the gap 0. If Z'Wu cannot be made G phi to rounding, the
-    only feasible point known is u = 0: then D = 0, and the gap is 1.
+    From each term of P - D is taken what rounding of its residual alone can cause; an exact fit,
+    where P itself is nothing but rounding, has the gap 0. If Z'(w u) cannot be made G phi to
+    rounding, the only feasible point known is u = 0: then D = 0, and the gap is 1.
     """
     rows, loss = problem.rows, problem.loss
     W, r = rows.w.sum(), rows.residual(phi)
-    noise = np.maximum(rounding(problem, phi), EPS * EPS * rows.typical)  # a row's own terms may vanish
+    # A row's own terms may vanish.
+    noise = np.maximum(rounding(problem, phi), EPS * EPS * rows.typical)
     primal = problem.value(r, phi) / W
     if np.all(np.abs(r) <= np.maximum(noise, 4.0 * EPS * rows.typical)):  # an exact fit
         return float(primal), 0.0
-    # 1. Z'Wu = G phi.
+    # 1. Z'(w u) = G phi.
     u, feasible = _feasible(problem, phi, r, u)
     if not feasible:
         return float(primal), 1.0
-    # 2. abs(u) <= bound.
-    size = np.abs(u).max()
-    shrink = 1.0 if size <= loss.bound else loss.bound / size
-    excess = loss.excess(r, shrink * u) - loss.excess_of_rounding(r, noise)
-    gap = rows.w @ np.maximum(excess, 0.0) + (1.0 - shrink) ** 2 * problem.quadratic.value(phi)
+    # 2. lower <= u <= upper.
+    t = loss.shrinkage(u)
+    excess = loss.excess(r, t * u) - loss.excess_of_rounding(r, noise)
+    gap = rows.w @ np.maximum(excess, 0.0) + (1.0 - t) ** 2 * problem.quadratic.value(phi)
     return float(primal), float(gap / W / primal) if gap else 0.0
 
 
-def _feasible(problem: Problem, phi, r, u):
-    """(u + D Z delta with Z'W(u + D Z delta) = G phi, whether it is).
+def _feasible(
+    problem: Problem,
+    phi: np.ndarray,
+    r: np.ndarray,
+    u: np.ndarray,
+) -> tuple[np.ndarray, bool]:
+    """(u + E Z delta with Z'W(u + E Z delta) = G phi, whether it is).
 
-    That what is missing might be rounding is not enough where u is bounded: the rounding of one row of high leverage
-    may be more than all others can pull.
+    That what is missing might be rounding is not enough where u is bounded: the rounding of one row
+    of high leverage may be more than all others can pull.
     """
-    rows, noise, last, factor = problem.rows, rounding_of_dual(problem, phi, r, u), np.inf, None
+    rows, noise = problem.rows, rounding_of_dual(problem, phi, r, u)
+    last, factor, spread, unknown = np.inf, None, 1.0, False
     for _ in range(CORRECTIONS):
         descent = problem.descent(u, phi)
         missing = np.abs(descent)
-        unknown = np.all(missing <= _rounding_of_descent(problem, phi, noise))
+        unknown = bool(np.all(missing <= _rounding_of_descent(problem, phi, noise)))
         known = np.all(missing <= _rounding_of_descent(problem, phi, ROUNDED * np.abs(u)))
-        if known or (unknown and np.isinf(problem.loss.bound)):
+        if known or (unknown and not problem.loss.is_bounded):
             return u, True
         if not missing.max() < 0.25 * last:
             break
         last = missing.max()
         if factor is None:
-            spread = np.square(np.maximum(noise / noise.max(), EVEN))
-            factor = linalg.factor_of_root(rows.triangle(rows.w * spread))
+            spread = np.square(np.maximum(noise / noise.max(), LEAST_SPREAD))
+            factor = linalg.factor_of_root(np.asarray(rows.triangle(rows.w * spread)))
             if not factor.rcond:
                 spread, factor = 1.0, rows.factor
         u = u - spread * rows.fitted(factor.solve(descent))
-    return u, bool(unknown)
+    return u, unknown
 
 
-def is_stationary(problem: Problem, phi, u) -> bool:
-    """Whether Z'Wu = G phi, as far as float64 can tell for this u."""
+def is_stationary(problem: Problem, phi: np.ndarray, u: np.ndarray) -> bool:
+    """Whether Z'(w u) = G phi - h, as far as float64 can tell for this u."""
     noise = _rounding_of_descent(problem, phi, ROUNDED * np.abs(u))
     return bool(np.all(np.abs(problem.descent(u, phi)) <= noise))
 
 
-def _rounding_of_descent(problem: Problem, phi, noise):
-    """How far off Z'Wu - G phi may be because u (n,) is off by ``noise`` (n,), and by the rounding of sums, (m,)."""
+def _rounding_of_descent(problem: Problem, phi: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """How far off Z'(w u) - G phi + h may be, (m,): u by ``noise`` (n,), and sums by rounding."""
     L, h = problem.quadratic.L, problem.quadratic.h
     penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L) + np.abs(h))
     return problem.rows.adjoint_bound(noise) + penalty

@@ -1,19 +1,29 @@
-"""The three losses, pointwise: each sees a residual, never the data.
+"""A loss as a value: four numbers, and what follows from them pointwise.
 
-For a residual r and a dual variable u in [-bound, bound]:
+Every loss here is convex, with slopes in [lower, upper]: quadratic with curvature 1 on [left,
+right], linear outside.
 
-    value(r)      l(r)
-    slope(r)      l'(r), the derivative (for the absolute loss sign(r), 0 at 0)
-    curved(r)     where l is quadratic around r, so that l''(r) = 1; elsewhere l'' = 0
-    excess(r, u)  l(r) + l*(u) - u r >= 0, zero exactly where u is a slope of l at r (Fenchel-Young);
-                  written as products of nonnegative factors, so that nothing cancels
+    loss            lower, upper      left, right
+    squared         -inf, inf         -inf, inf
+    Huber, knot d   -d, d             -d, d
+    absolute        -1, 1             0, 0
 
-    excess_of_rounding(r, e)
-                  the most that excess(r, u) can be where u is a slope of l at some residual within e
-                  of r, and r has been changed only by rounding
+There are two kinds, and no other: a *smooth* loss, whose slope is continuous, so that left = lower
+and right = upper; and a *corner*, two lines that meet at left = right = 0, where any slope in
+[lower, upper] is one. Slopes on the two sides need not be equal in size.
 
-``knot`` is the abs(r) up to which the loss is quadratic, ``bound`` the largest abs(slope). All three
-are Huber's loss up to a factor: knot infinite (squared), finite (Huber) or zero (absolute).
+What follows, for a residual r, a dual variable u in [lower, upper], and r_in = r clipped to [left,
+right]:
+
+                smooth                               corner
+    slope(r)    r_in                                 v = lower, 0, upper for r < 0, = 0, > 0
+    value(r)    r_in (r - r_in / 2)                  max(lower r, upper r)
+    l*(u)       u^2 / 2                              0
+    excess      (r_in - u) ((r_in - u) / 2           (v - u) r
+                + (r - r_in))
+
+The excess l(r) + l*(u) - u r is nonnegative, and zero exactly where u is a slope of l at r
+(Fenchel-Young). It is written as products and sums of terms of equal sign, so that nothing cancels.
 """
 
 from __future__ import annotations
@@ -24,78 +34,181 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Squared:
-    """r^2 / 2."""
+class Loss:
+    """Slopes in [lower, upper], quadratic on [left, right], linear outside; see the module.
 
-    knot: float = np.inf
-    bound: float = np.inf
+    ValueError if it is neither smooth nor a corner.
+    """
 
-    def value(self, r):
-        return 0.5 * np.square(r)
+    lower: float
+    upper: float
+    left: float
+    right: float
 
-    def slope(self, r):
-        return r
-
-    def curved(self, r):
-        return np.ones(r.shape, dtype=bool)
-
-    def excess(self, r, u):
-        return 0.5 * np.square(r - u)
-
-    def excess_of_rounding(self, r, e):
-        return 0.5 * np.square(e)
-
-
-@dataclass(frozen=True, slots=True)
-class Absolute:
-    """abs(r)."""
-
-    knot: float = 0.0
-    bound: float = 1.0
-
-    def value(self, r):
-        return np.abs(r)
-
-    def slope(self, r):
-        return np.sign(r)
-
-    def curved(self, r):
-        return np.zeros(r.shape, dtype=bool)
-
-    def excess(self, r, u):
-        return np.abs(r) * (1.0 - np.sign(r) * u)
-
-    def excess_of_rounding(self, r, e):
-        return np.where(np.abs(r) <= e, 2.0 * np.abs(r), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Huber:
-    """r^2 / 2 up to abs(r) = knot, then knot * (abs(r) - knot / 2); equality is quadratic."""
-
-    knot: float
+    def __post_init__(self):
+        if not self.lower < 0.0 < self.upper:
+            raise ValueError(
+                "A loss falls to the left of 0 and rises to the right: lower < 0 < upper; "
+                f"got lower={self.lower!r} and upper={self.upper!r}."
+            )
+        smooth = self.left == self.lower and self.right == self.upper
+        if not smooth and not (self.left == 0.0 == self.right):
+            raise ValueError(
+                "A loss is smooth (left = lower, right = upper) or a corner (left = right = 0); "
+                f"got left={self.left!r} and right={self.right!r}."
+            )
+        alike = (self.lower > -np.inf) == (self.upper < np.inf)
+        if not alike or not (smooth or self.is_bounded):
+            raise ValueError(
+                "Both slopes of a loss are bounded, or it is the squared loss; "
+                f"got lower={self.lower!r} and upper={self.upper!r}."
+            )
 
     @property
-    def bound(self):
-        return self.knot
+    def is_bounded(self) -> bool:
+        """Whether slopes are bounded: a residual far away pulls no more than one nearby."""
+        return bool(self.upper < np.inf)
 
-    def value(self, r):
-        inner = np.minimum(np.abs(r), self.knot)
-        return inner * (np.abs(r) - 0.5 * inner)
+    @property
+    def is_corner(self) -> bool:
+        """Whether nothing is quadratic: two lines that meet at left = right = 0."""
+        return self.left == self.right
 
-    def slope(self, r):
-        return np.clip(r, -self.knot, self.knot)
+    @property
+    def steepest(self) -> float:
+        """The largest absolute slope."""
+        return max(self.upper, -self.lower)
 
-    def curved(self, r):
-        return np.abs(r) <= self.knot
+    def inside(self, r: np.ndarray) -> np.ndarray:
+        """r clipped to [left, right]."""
+        if not self.is_bounded:
+            return r
+        return np.clip(r, self.left, self.right)
 
-    def excess(self, r, u):
-        size, v = np.abs(r), np.sign(r) * u
-        outer = (self.knot - v) * (size - 0.5 * (self.knot + v))
-        return np.where(size <= self.knot, 0.5 * np.square(size - v), outer)
+    def slope(self, r: np.ndarray) -> np.ndarray:
+        """l'(r); at a corner, where there is no derivative, 0."""
+        return self.pull(r) if self.is_corner else self.inside(r)
 
-    def excess_of_rounding(self, r, e):
-        return np.where(np.abs(r) <= self.knot + e, np.minimum(0.5 * e, 2.0 * self.knot) * e, 0.0)
+    def value(self, r: np.ndarray) -> np.ndarray:
+        """l(r)."""
+        if self.is_corner:
+            if self.lower == -self.upper:
+                return self.upper * np.abs(r)
+            return np.maximum(self.lower * r, self.upper * r)
+        r_in = self.inside(r)
+        return r_in * (r - 0.5 * r_in)
+
+    def curved(self, r: np.ndarray) -> np.ndarray:
+        """Where l is quadratic around r, so that l''(r) = 1; elsewhere l'' = 0."""
+        if self.is_corner:
+            return np.zeros(r.shape, dtype=bool)
+        # Solvers ask this at every step: of a symmetric interval in two passes over r, not three.
+        if self.left == -self.right:
+            return np.abs(r) <= self.right
+        return (r >= self.left) & (r <= self.right)
+
+    def zone(self, r: np.ndarray) -> np.ndarray:
+        """-1, 0 or 1: r is left of, inside or right of [left, right], (k,) int8."""
+        return (r > self.right).view(np.int8) - (r < self.left).view(np.int8)
+
+    def outside(self, r: np.ndarray) -> np.ndarray:
+        """How far r is outside of [left, right]; negative inside: the way to the nearer end."""
+        if self.left == -self.right:
+            size = np.abs(r)
+            if self.right:
+                size -= self.right
+            return size
+        return np.maximum(self.left - r, r - self.right)
+
+    def distance(self, r: np.ndarray) -> np.ndarray:
+        """How far r is from the nearer end of [left, right], on either side."""
+        away = self.outside(r)
+        return away if self.is_corner else np.abs(away, out=away)
+
+    def slack(self, r: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """How far r is outside on a given side: r - right for ``side`` 1, left - r for -1."""
+        return side * r - np.where(side > 0.0, self.right, -self.left)
+
+    def pull(self, side: np.ndarray) -> np.ndarray:
+        """The slope on a side, if bounded: upper for ``side`` > 0, lower for < 0, 0 for 0."""
+        if self.lower == -self.upper:
+            return self.upper * np.sign(side)
+        return np.where(side > 0.0, self.upper, np.where(side < 0.0, self.lower, 0.0))
+
+    def pull_of_zone(self, zone: np.ndarray) -> np.ndarray:
+        """The slope of a corner on the side ``zone`` (k,), -1, 0 or 1: lower, 0 or upper."""
+        if self.lower == -self.upper:
+            return self.upper * zone
+        return self.pull(zone)
+
+    def excess(self, r: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """l(r) + l*(u) - u r >= 0, for u in [lower, upper]."""
+        if self.is_corner:
+            return (self.slope(r) - u) * r
+        r_in = self.inside(r)
+        return (r_in - u) * (0.5 * (r_in - u) + (r - r_in))
+
+    def excess_of_rounding(self, r: np.ndarray, e: np.ndarray) -> np.ndarray:
+        """The most that excess(r, u) can be where u is a slope of l within e (n,) of r."""
+        width = self.upper - self.lower
+        near = self.outside(r) <= e
+        if self.is_corner:
+            return np.where(near, width * np.abs(r), 0.0)
+        return np.where(near, np.minimum(0.5 * e, width) * e, 0.0)
+
+    def shrinkage(self, u: np.ndarray) -> float:
+        """The largest t <= 1 with t u in [lower, upper]."""
+        highest, lowest = u.max(initial=0.0), u.min(initial=0.0)
+        up = self.upper / highest if highest > self.upper else 1.0
+        return float(min(up, self.lower / lowest if lowest < self.lower else 1.0))
+
+    def held(self, u: np.ndarray, part: float) -> np.ndarray:
+        """Where the slope u is inside [lower, upper] by more than ``part`` of the bounds' size.
+
+        A residual with such a slope is the same in every minimiser.
+        """
+        if not self.is_bounded:
+            return np.ones(u.shape, dtype=bool)
+        return (u < self.upper * (1.0 - part)) & (u > self.lower * (1.0 - part))
+
+    def in_units(self, s: float) -> tuple[Loss, float]:
+        """(loss, unit) with l(r) = unit * loss(r / s); a corner has no unit of its own."""
+        if self.is_corner:
+            return self, s
+        return smooth(self.lower / s, self.upper / s), s * s
+
+    def smoothed(self, factor: float) -> Loss:
+        """``factor`` times this loss, made smooth by a quadratic piece as wide as its slopes then
+        are.
+        """
+        return smooth(factor * self.lower, factor * self.upper)
+
+    def reach(self, r: np.ndarray) -> np.ndarray:
+        """The least factor for which r is in the quadratic piece of ``smoothed(factor)``."""
+        if self.lower == -self.upper:
+            return np.abs(r) / self.upper
+        return np.maximum(r / self.upper, r / self.lower)
+
+    def cornered(self) -> tuple[Loss, float]:
+        """(corner, unit): unit * corner is the limit for residuals far outside [left, right]."""
+        size = self.steepest
+        return corner(self.lower / size, self.upper / size), size
 
 
-Loss = Squared | Absolute | Huber
+def smooth(lower: float, upper: float) -> Loss:
+    """r^2 / 2 while r is in [lower, upper], then linear with the slopes lower and upper."""
+    return Loss(lower, upper, lower, upper)
+
+
+def corner(lower: float, upper: float) -> Loss:
+    """lower * r for r < 0, upper * r for r > 0."""
+    return Loss(lower, upper, 0.0, 0.0)
+
+
+def huber(knot: float) -> Loss:
+    """r^2 / 2 up to abs(r) = knot, then knot * (abs(r) - knot / 2)."""
+    return smooth(-knot, knot)
+
+
+SQUARED = huber(np.inf)  # r^2 / 2
+ABSOLUTE = corner(-1.0, 1.0)  # abs(r)

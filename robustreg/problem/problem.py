@@ -8,7 +8,7 @@ and rows whose zone is settled. ``Problem`` adds the rows whose zone is still op
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from .losses import Loss
 class Quadratic:
     """||L phi||^2 / 2 + phi'S phi / 2 - h'phi + c with L (k, m), h (m,), S (m, m) or None for zero.
 
-    S is the Gram matrix of settled rows, L the root of the penalty. It is kept beside G = L'L + S because
-    columns in very different units spread the entries of L'L so far apart that its product with phi would
-    round to less than half of the digits of L phi.
+    S is the Gram matrix of settled rows, L the root of the penalty. It is kept beside G = L'L + S
+    because columns in very different units spread the entries of L'L so far apart that its product
+    with phi would round to less than half of the digits of L phi.
     """
 
     L: np.ndarray
@@ -41,15 +41,16 @@ class Quadratic:
         """Whether there is no curvature: G = 0."""
         return self.S is None and not self.L.any()
 
-    def value(self, phi):
-        value = 0.5 * np.sum(np.square(self.L @ phi)) - self.h @ phi + self.c
-        return value if self.S is None else value + 0.5 * (phi @ self.S @ phi)
+    def value(self, phi: np.ndarray) -> float:
+        value = float(0.5 * np.sum(np.square(self.L @ phi)) - self.h @ phi) + self.c
+        return value if self.S is None else value + 0.5 * float(phi @ self.S @ phi)
 
-    def gradient(self, phi):
+    def gradient(self, phi: np.ndarray) -> np.ndarray:
+        """G phi - h, (m,)."""
         gradient = self.L.T @ (self.L @ phi) - self.h
         return gradient if self.S is None else gradient + self.S @ phi
 
-    def times(self, factor) -> Quadratic:
+    def times(self, factor: float) -> Quadratic:
         """This quadratic times a positive number."""
         S = None if self.S is None else factor * self.S
         return Quadratic(np.sqrt(factor) * self.L, factor * self.h, factor * self.c, S)
@@ -63,38 +64,36 @@ class Problem:
     loss: Loss
     quadratic: Quadratic
 
-    def value(self, r, phi):
+    def value(self, r: np.ndarray, phi: np.ndarray) -> float:
         """f at phi, whose residuals are r."""
-        return self.rows.w @ self.loss.value(r) + self.quadratic.value(phi)
+        return float(self.rows.w @ self.loss.value(r)) + self.quadratic.value(phi)
 
-    def descent(self, u, phi):
-        """Z'Wu - G phi + h: minus the gradient of f when u = l'(r); zero for an optimal pair."""
+    def descent(self, u: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        """Z'(w u) - G phi + h, (m,): minus the gradient of f if u = l'(r); 0 at an optimum."""
         return self.rows.adjoint(self.rows.w * u) - self.quadratic.gradient(phi)
 
-    def settled(self, kept, u) -> Problem:
-        """The problem with open rows ``kept`` (n,) bool only, the others linear with slope u (n,)."""
+    def smoothed(self, factor: float) -> Problem:
+        """``factor`` times this problem with its loss made smooth: quadratic wherever
+        ``loss.reach(r) <= factor``."""
+        smoothed = self.loss.smoothed(factor)
+        return replace(self, loss=smoothed, quadratic=self.quadratic.times(factor))
+
+    def settled(self, kept: np.ndarray, u: np.ndarray) -> Problem:
+        """The problem with the rows ``kept`` (n,) bool open, the others linear of slope u (n,)."""
         rows, quadratic = self.rows, self.quadratic
         pull = rows.w * np.where(kept, 0.0, u)
-        linear = Quadratic(quadratic.L, quadratic.h + rows.adjoint(pull), quadratic.c + pull @ rows.y, quadratic.S)
+        h, c = quadratic.h + rows.adjoint(pull), quadratic.c + float(pull @ rows.y)
+        linear = Quadratic(quadratic.L, h, c, quadratic.S)
         return Problem(rows.subset(np.flatnonzero(kept)), self.loss, linear)
 
-    def factor(self, q) -> linalg.Factor:
-        """Factor of Z'diag(q)Z + G; by reflections of the rows where the Gram matrix would lose too much."""
+    def factor(self, q: np.ndarray) -> linalg.Factor:
+        """Factor of Z'diag(q)Z + G; by reflections of rows where a Gram matrix loses too much."""
         return self.sound_factor(self.rows.gram(q) + self.quadratic.G, q)
 
-    def sound_factor(self, M, q) -> linalg.Factor:
+    def sound_factor(self, M: np.ndarray, q: np.ndarray) -> linalg.Factor:
         """The same, for M = Z'diag(q)Z + G."""
         factor = linalg.factor(M)
         if factor.sound or self.quadratic.S is not None:
             return factor
         root = linalg.factor_of_root(np.vstack([self.rows.triangle(q), self.quadratic.L]))
         return root if root.rcond else factor
-
-
-def ridge_problem(rows: Rows, loss: Loss, alpha: float) -> Problem:
-    """The problem of ``LinearRegressor``: all rows open, (W alpha / 2) ||b||^2 as the quadratic.
-
-    ``loss`` and ``alpha`` are in the units of rows.y; W is the sum of the weights.
-    """
-    m = rows.n_cols
-    return Problem(rows, loss, Quadratic(rows.penalty_root(alpha * rows.w.sum()), np.zeros(m)))

@@ -24,22 +24,26 @@ class Status(Enum):
         "extreme weights, or try solver='scipy'."
     )
     NOT_CANONICAL = (
-        "The minimiser is not unique, and the one of least norm was not found: the coefficients are "
+        "The minimiser is not unique, and the one of least norm was not found: the coefficients "
+        "are "
         "another exact minimiser. A small alpha > 0 makes it unique."
     )
     SCALE = (
-        "No scale was found that the residuals of its own fit have: the coefficients are exact for delta * scale_, "
+        "No scale was found that the residuals of its own fit have: the coefficients are exact for "
+        "delta * scale_, "
         "but that is not the residuals' scale. Give the scale as a number instead."
     )
     NO_SCALE = (
-        "More rows than the scale can ignore are fitted exactly, so that the residuals' scale is 0: the coefficients "
-        "are those of the absolute loss, the limit of Huber's. Give the scale as a number instead."
+        "So many rows can be fitted exactly that the residuals' scale is 0: the coefficients are "
+        "those of the "
+        "absolute loss, the limit of Huber's loss as its knot tends to 0. Give the scale as a "
+        "number instead."
     )
 
 
 @dataclass(slots=True)
-class Work:
-    """What a solve cost."""
+class Tally:
+    """What a solve has cost so far: the solvers count in it."""
 
     n_iter: int = 0
     n_passes: int = 0  # over all rows, of a row reduction
@@ -47,23 +51,79 @@ class Work:
     n_fixups: int = 0  # rounds in which it had settled rows wrongly
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a fit took; ``print`` it for a sentence.
+
+    Parameters
+    ----------
+    way : {"passes", "direct", "scipy"}
+        How it was solved: in a few passes over the rows, of which only those near a knot are kept;
+        directly, with all rows in memory; or by SciPy, for ``solver="scipy"``.
+    n_passes : int
+        Passes over all rows, of every target and every trial of a scale; 0 on the direct way, which
+        reads the rows as often as it iterates.
+    n_kept : int
+        The most rows that a fit in passes kept open: those near a knot, or all of few rows.
+    n_fixups : int
+        Rounds in which rows were found that had been settled wrongly.
+    n_iter : int
+        Iterations of the slowest target.
+    refused : str
+        Why passes could not solve the problem; empty if they did, or were not tried.
+    """
+
+    way: str
+    n_passes: int
+    n_kept: int
+    n_fixups: int
+    n_iter: int
+    refused: str = ""
+
+    def __str__(self) -> str:
+        plural = "" if self.n_iter == 1 else "s"
+        if self.way == "passes":
+            opened = f", opened {self.n_fixups} times" if self.n_fixups else ""
+            kept = f", {self.n_kept:,} rows kept{opened}" if self.n_kept else ""
+            passes = "1 pass" if self.n_passes == 1 else f"{self.n_passes} passes"
+            return f"{passes} over the rows{kept}, {self.n_iter} iteration{plural}."
+        how = "by SciPy" if self.way == "scipy" else "directly, with all rows in memory"
+        why = f" Not in passes: {self.refused}" if self.refused else ""
+        return f"Solved {how}, {self.n_iter} iteration{plural}.{why}"
+
+    def __add__(self, other: Work) -> Work:
+        """Of two fits, of which one is another target."""
+        return Work(
+            way=self.way if self.way == other.way else "direct",
+            n_passes=self.n_passes + other.n_passes,
+            n_kept=max(self.n_kept, other.n_kept),
+            n_fixups=self.n_fixups + other.n_fixups,
+            n_iter=max(self.n_iter, other.n_iter),
+            refused=self.refused or other.refused,
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """At most ``max_iter`` iterations, from ``start`` (m,) or None; ``tell``, if any, hears of each step."""
+    """At most ``max_iter`` iterations, from ``start`` (m,) or None; ``tell``, if any, hears of each
+    step.
+    """
 
     max_iter: int
     tell: Callable | None = None
     start: np.ndarray | None = None
 
     def report(self, step: str, rows: int, gap: float = math.nan) -> None:
-        """A ``step`` is done, with so many ``rows`` open; ``gap`` is relative, of the problem it solves."""
+        """A ``step`` is done, with so many ``rows`` open; ``gap`` is relative, of the problem it
+        solves.
+        """
         if self.tell:
             self.tell(step, rows, gap)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """An optimal pair as a core solver leaves it: phi (m,), dual u (n,) with abs(u) <= bound."""
+    """An optimal pair as a core solver leaves it: phi (m,), dual u (n,) in [lower, upper]."""
 
     phi: np.ndarray
     u: np.ndarray
@@ -74,8 +134,8 @@ class Pair:
 class Solution:
     """The canonical minimiser phi (m,), its residuals r and dual u (n,), and its proof.
 
-    ``objective`` and ``gap`` (relative) belong to each other; ``unique`` says whether the minimiser is
-    the only one in the space of independent columns.
+    ``objective`` and ``gap`` (relative) belong to each other; ``unique`` says whether the minimiser
+    is the only one in the space of independent columns.
     """
 
     phi: np.ndarray
@@ -85,17 +145,4 @@ class Solution:
     gap: float
     unique: bool
     status: Status
-    work: Work
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Streamed:
-    """The canonical minimiser phi (m,) of a stream, its objective in units of y, its relative duality gap, whether it
-    is ``unique``, and, for Huber's loss, which rows are ``beyond`` (n,) the knot."""
-
-    phi: np.ndarray
-    objective: float
-    gap: float
-    unique: bool
-    beyond: np.ndarray | None
-    work: Work
+    work: Tally

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-FORGIVEN = 1e-2  # of the objective: where rounding may explain more than that, there is no proof
-MENTIONED = 1e-6  # of the objective: from here on the sentence tells what rounding explains
-OPTIMAL = 1e-9  # of the objective: up to this gap the dual point tells the set of minimisers
-ROUNDING = 1e-13  # of the objective is what a sum of losses cannot tell
+# Shares of the objective. Where rounding may explain more than this, nothing is claimed.
+FORGIVEN = 1e-2
+# From here on the sentence tells what rounding explains.
+MENTIONED = 1e-6
+# Up to this gap the dual point tells the set of minimisers.
+OPTIMAL = 1e-9
+# What rounding of a sum of losses hides: a smaller gap is none. A safe margin.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +26,32 @@ class Certificate:
     objective : float
         The value P of the objective at the coefficients, as ``LinearRegressor`` defines it.
     dual : float
-        The value D of a feasible dual point, less all rounding: no coefficients have an objective below it, but for
-        those that ``left_out`` excepts.
+        The value D of a feasible dual point, less all rounding: no coefficients have an objective
+        below it, but for those that ``left_out`` excepts.
     gap : float
-        (P - D) / P, less ``rounding``: the objective exceeds its minimum by at most this fraction of it.
-        Outliers very far away do not count in this P, so that they cannot hide the others. 0.0 where P
-        is 0.
+        (P - D) / P, less ``rounding``: the objective exceeds its minimum by at most this fraction
+        of it. Outliers very far away do not count in this P, so that they cannot hide the others.
+        0.0 where P is 0.
     rounding : float
-        The part of (P - D) / P that rounding of the residuals explains, and two units in the last place of each
-        coefficient. Where it is more than a hundredth, P is neither proved to be the minimum nor shown to be
-        above it.
+        The part of (P - D) / P that rounding of the residuals explains, and two units in the last
+        place of each coefficient. Where it is more than a hundredth, P is neither proved to be the
+        minimum nor shown to be above it.
     stationarity : float
-        The largest derivative with respect to a coefficient of a column of unit variance, beyond what
-        rounding explains, relative to the root mean square slope of the loss at the residuals. It is
-        linear in an error of the coefficients, where ``gap`` is quadratic (for ``"mse"`` and ``"huber"``).
+        The largest derivative with respect to a coefficient of a column of unit variance, beyond
+        what rounding explains, relative to the root mean square slope of the loss at the residuals.
+        It is linear in an error of the coefficients, where ``gap`` is quadratic (for ``"mse"`` and
+        ``"huber"``).
     unique : bool or None
-        Whether no other coefficients have the same objective; None where neither is proved, as where P is not proved
-        to be the minimum.
+        Whether no other coefficients have the same objective; None where neither is proved, as
+        where P is not proved to be the minimum.
     left_out : int
-        The number of directions of X that only the last places of its numbers tell from none. What is proved
-        holds for all coefficients that differ from the judged ones in the other directions. A direction that
-        changes no fitted value at all, such as that of two equal columns, need not be left out.
+        The number of directions of X that only the last places of its numbers tell from none. What
+        is proved holds for all coefficients that differ from the judged ones in the other
+        directions. A direction that changes no fitted value at all, such as that of two equal
+        columns, need not be left out.
     exact_fit : bool
-        Whether every residual is nothing but rounding, and so is P: ``gap`` is then 0.0, whatever ``rounding``.
+        Whether every residual is nothing but rounding, and so is P: ``gap`` is then 0.0, whatever
+        ``rounding``.
 
     Examples
     --------
@@ -66,7 +73,8 @@ class Certificate:
     exact_fit: bool
 
     def __str__(self) -> str:
-        return f"The {self.loss} objective {self.objective:.6g} {self._finding()}{self._exception()}"
+        sentence = f"The {self.loss} objective {self.objective:.6g} {self._finding()}"
+        return sentence + self._exception()
 
     def _finding(self) -> str:
         if self.objective == math.inf:
@@ -74,12 +82,14 @@ class Certificate:
         if self.exact_fit:
             return f"is zero, to rounding{self._others()}."
         if self.gap > OPTIMAL:
-            most, below = self.gap + self.rounding, f"no coefficients have an objective below {self.dual:.6g}"
-            return f"may exceed its minimum: by at most {most:.2g} of itself, since {below}."
+            return (
+                f"may exceed its minimum: by at most {self.gap + self.rounding:.2g} of itself, "
+                f"since no coefficients have an objective below {self.dual:.6g}."
+            )
         if self.rounding > FORGIVEN:
             return (
-                f"cannot be told from its minimum, nor proved to be it: what rounding of the coefficients "
-                f"explains is up to {self.rounding:.0%} of it. "
+                "cannot be told from its minimum, nor proved to be it: what rounding of the "
+                f"coefficients explains is up to {self.rounding:.0%} of it. "
                 f"No coefficients have an objective below {self.dual:.6g}."
             )
         if self.rounding > MENTIONED:
@@ -94,10 +104,15 @@ class Certificate:
     def _others(self) -> str:
         if self.unique is None:
             return ""
-        return ", and no other coefficients reach it" if self.unique else ", which other coefficients reach too"
+        if self.unique:
+            return ", and no other coefficients reach it"
+        return ", which other coefficients reach too"
 
     def _exception(self) -> str:
         if not self.left_out:
             return ""
         directions = "one direction" if self.left_out == 1 else f"{self.left_out} directions"
-        return f" This leaves out {directions} of X that only the last places of its numbers tell from none."
+        return (
+            f" This leaves out {directions} of X that only the last places of its numbers tell "
+            "from none."
+        )

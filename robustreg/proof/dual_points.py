@@ -1,18 +1,21 @@
-"""Where dual points come from. Nothing here has to be trusted: ``bound.py`` computes what a point proves.
+"""Where dual points come from.
 
-At a minimiser u is the slope of the loss, where it has one. At the corner of a loss u is only bounded:
-there it is chosen by least squares, or by a linear program (HiGHS). For coefficients that are not
-optimal, the slopes of a smoothed loss at its own minimiser are a good u, and Newton's method finds them.
-The loss smoothed by a width k > 0, and its slope, are
+Nothing here has to be trusted: ``bound.py`` computes what a point proves.
 
-    l_k(r) = max over u in [lower, upper] of u r - k u^2 / 2,     u = clip(r / k, lower, upper);
+At a minimiser u is the slope of the loss, where it has one. At the corner of a loss u is only
+bounded: there it is chosen by least squares, or by a linear program (HiGHS). For coefficients that
+are not optimal, the slopes of a smoothed loss at its own minimiser are a good u, and Newton's
+method finds them. The loss smoothed by a width > 0, and its slope, are
 
-with k = 1 they are the squared loss and Huber's loss themselves.
+    l_width(r) = max over u in [lower, upper] of u r - width u^2 / 2,
+    u = clip(r / width, lower, upper);
+
+with width 1 they are the squared loss and Huber's loss themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,29 +25,54 @@ from scipy.optimize import linprog
 from .design import MOST_DENSE
 from .judged_problem import FAR, HIDDEN_KNOT, NOISE, JudgedProblem
 
-CORRECTIONS = 3  # of u: each leaves about the rounding of the one before
-NOTHING = 0.1  # of the bound on the rounding of a sum is about as large as rounding gets
-SHRINK = (1e-14, 1e-12, 1e-10, 1e-8)  # of u: room, where too few rows have some
-WIDTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)  # typical residuals: each start is near the next solution
-REACH = (10.0, 100.0)  # of the last width: rows whose u a linear program chooses
-NEWTON_STEPS = 30  # for each width: from a near start five or so are enough
-HALVINGS = 40  # of a step
-GAINED = 1e-4  # of what its slope promises a step has to gain at least
-CONVERGED = 1e-13  # of the objective is all that a step still gains
-DAMPING = 1e-10  # of the curvature that all rows together would have, where few rows have any
-LARGEST_PROGRAM = 2**20  # entries of a linear program that HiGHS solves in seconds
-SMALL_PROGRAM = 500  # rows of which a program with all of them is faster than Newton's method
-EVEN = 1e4  # typical residuals: larger ones make the tolerances of HiGHS too coarse for the others
-AT_BOUND = 1e-7  # HiGHS leaves a u that is at its bound within this of it
-NEGLIGIBLE = 1e-13  # a singular value, for columns of size 1, below which it counts as zero
-WELL_CONDITIONED = 1e-5  # a pivot of a root with unit diagonal: five digits of a solution are right
+# Corrections of u for one constraint: each leaves about the rounding of the one before.
+CORRECTIONS = 3
+# Share of what was missing: a correction that leaves more is the last one, as rounding is all that
+# is left.
+LEAST_PROGRESS = 0.1
+# Share of the bound on the rounding of a sum: about as large as rounding gets. Above it something
+# is missing that a correction can supply.
+ROUNDING_SHARE = 0.1
+# Shares of u that are given up to make room, where too few rows have some: each is tried where the
+# one before was not enough.
+SHRINK = (1e-14, 1e-12, 1e-10, 1e-8)
+# Widths of the smoothed absolute loss, in typical residuals: each start is near the next solution.
+WIDTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+# Multiples of the last width: a linear program chooses the u of rows that are so near the corner.
+REACH = (10.0, 100.0)
+# Rows of a linear program, for each coefficient: with fewer it has too little choice.
+ROWS_PER_COEFFICIENT = 8
+# Steps for each width: from a near start five or so are enough.
+NEWTON_STEPS = 30
+# Halvings of a step: 2^-40 of one is nothing.
+HALVINGS = 40
+# Share of what its slope promises that a step has to gain at least (Armijo's rule).
+GAINED = 1e-4
+# Share of the objective: a step that promises less is the last.
+CONVERGED = 1e-13
+# Share of the curvature that all rows together would have: it is added, as few rows may have any.
+DAMPING = 1e-10
+# Entries of a linear program that HiGHS solves in seconds.
+LARGEST_PROGRAM = 2**20
+# Rows up to which a program with all of them is faster than Newton's method.
+SMALL_PROGRAM = 500
+# Typical residuals: larger ones make the tolerances of HiGHS too coarse for the others.
+EVEN = 1e4
+# HiGHS leaves a u that is at its bound within this of it (its default tolerance).
+AT_BOUND = 1e-7
+# Share of the largest singular value, for columns of size 1: a smaller one counts as zero.
+NEGLIGIBLE = 1e-13
+# A pivot of the root of a matrix with unit diagonal: above it five digits of a solution are right.
+WELL_CONDITIONED = 1e-5
+
+Solver = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constraint:
-    """T'A'(w u) is to be ``target`` (r,), T (m, r) or None for the identity.
+    """T'A'(w u) is to be ``target`` (k,), for T (m, k), or None for the identity.
 
-    ``exact`` tells to compute the sums without rounding, which T would enlarge.
+    ``exact`` tells to compute the pull A'(w u) without rounding, which T would enlarge.
     """
 
     problem: JudgedProblem
@@ -52,33 +80,34 @@ class Constraint:
     target: np.ndarray
     exact: bool
 
-    def missing(self, u):
-        """(what T'A'(w u) lacks, (r,), and whether that is nothing but rounding)."""
+    def missing(self, u: np.ndarray) -> tuple[np.ndarray, bool]:
+        """(what T'A'(w u) lacks, (k,), and whether that is nothing but rounding)."""
         design, w = self.problem.design, self.problem.w
         if self.exact:
-            v, error = design.adjoint_exact(w, u)
+            pull, error = design.adjoint_exact(w, u)
         else:
-            v = design.adjoint(w * u)
-            error = NOTHING * design.sum_error * np.sqrt(w @ np.square(u)) * self.problem.sizes
-        missing = self.target - self.along(v)
+            pull = design.adjoint(w * u)
+            terms = np.sqrt(w @ np.square(u)) * self.problem.sizes
+            error = ROUNDING_SHARE * design.sum_error * terms
+        missing = self.target - self.along(pull)
         size = error if self.T is None else np.abs(self.T).T @ error
         return missing, bool(np.all(np.abs(missing) <= size))
 
-    def along(self, v):
-        """T'v, (r,)."""
+    def along(self, v: np.ndarray) -> np.ndarray:
+        """T'v, (k,)."""
         return v if self.T is None else self.T.T @ v
 
-    def back(self, c):
-        """T c, (m,)."""
-        return c if self.T is None else self.T @ c
+    def back(self, xi: np.ndarray) -> np.ndarray:
+        """T xi, (m,)."""
+        return xi if self.T is None else self.T @ xi
 
-    def fitted(self, c):
-        """A T c, (n,)."""
-        return self.problem.design.product(self.back(c))
+    def fitted(self, xi: np.ndarray) -> np.ndarray:
+        """A T xi, (n,)."""
+        return self.problem.design.product(self.back(xi))
 
 
 def at_the_judged(constraint: Constraint) -> Iterator[np.ndarray]:
-    """Dual points (n,) for coefficients that are optimal, the dearer ones later."""
+    """Dual points (n,) for coefficients that are optimal, those that take longer later."""
     loss, r, e = constraint.problem.loss, constraint.problem.r, constraint.problem.e
     if loss.has_corner:
         near = NOISE * np.maximum(e, np.median(e))
@@ -94,38 +123,71 @@ def at_the_judged(constraint: Constraint) -> Iterator[np.ndarray]:
 
 
 def elsewhere(constraint: Constraint) -> Iterator[np.ndarray]:
-    """Dual points (n,) from near a minimiser, for coefficients that are none: better and better ones."""
+    """Dual points (n,) from near a minimiser, for coefficients that are not optimal: each point
+    better than the one before.
+    """
     problem = constraint.problem
     loss, r, size = problem.loss, problem.r, np.abs(problem.r)
     known = size > problem.e
     if not known.any():
         return
     typical = float(np.median(size[known]))
-    if loss.has_corner and len(r) <= SMALL_PROGRAM and not problem.curvature.any():
+    if not loss.has_corner:
+        yield _smoothed(constraint, 1.0, np.zeros(len(constraint.target))).u
+        return
+    if len(r) <= SMALL_PROGRAM and not problem.curvature.any():
         yield _by_program(constraint, np.zeros(len(r)), np.ones(len(r), dtype=bool), r)
         if size.max() <= EVEN * typical:  # that was the best there is
             return
-    c = np.zeros(len(constraint.target))
-    for width in np.multiply(WIDTHS, typical) if loss.has_corner else (1.0,):
-        c = _newton(constraint, width, c)
-        there, moved = _at(constraint, c), r - constraint.fitted(c)
-        u = np.clip(moved / width, loss.lower, loss.upper)
-        yield _corrected(there, u, (u > loss.lower) & (u < loss.upper))
-    size = np.abs(moved)
-    for reach in REACH if loss.has_corner else ():
-        corner = size <= max(reach * width, _smallest(size, 8 * problem.design.n_cols))
-        if corner.sum() * problem.design.n_cols <= LARGEST_PROGRAM:
-            yield _by_program(there, loss.slope(moved), corner, moved)
+    yield from _near_the_corner(constraint, typical)
 
 
-def _at(constraint: Constraint, c) -> Constraint:
-    """The constraint at the coefficients beta + T c."""
-    problem = constraint.problem
-    beta = problem.beta + constraint.back(c)
-    return Constraint(problem, constraint.T, constraint.along(problem.curvature * beta), constraint.exact)
+@dataclass(frozen=True, slots=True, eq=False)
+class Smoothed:
+    """The minimiser beta + T ``xi`` for a smoothed loss: the ``constraint`` there, the residuals
+    ``r`` (n,) there, and a dual point ``u`` (n,).
+    """
+
+    xi: np.ndarray
+    constraint: Constraint
+    r: np.ndarray
+    u: np.ndarray
 
 
-def _at_the_corner(constraint: Constraint, corner):
+def _near_the_corner(constraint: Constraint, typical: float) -> Iterator[np.ndarray]:
+    """For a loss with a corner: smaller and smaller widths, then a program for the rows near it."""
+    loss, n_cols = constraint.problem.loss, constraint.problem.design.n_cols
+    widths = np.multiply(WIDTHS, typical)
+    found = _smoothed(constraint, widths[0], np.zeros(len(constraint.target)))
+    yield found.u
+    for width in widths[1:]:
+        found = _smoothed(constraint, width, found.xi)
+        yield found.u
+    size = np.abs(found.r)
+    for reach in REACH:
+        least = _smallest(size, ROWS_PER_COEFFICIENT * n_cols)
+        corner = size <= max(reach * widths[-1], least)
+        if corner.sum() * n_cols <= LARGEST_PROGRAM:
+            yield _by_program(found.constraint, loss.slope(found.r), corner, found.r)
+
+
+def _smoothed(constraint: Constraint, width: float, xi: np.ndarray) -> Smoothed:
+    """The minimiser for the loss smoothed by ``width``, from beta + T ``xi`` on."""
+    loss = constraint.problem.loss
+    xi = _newton(constraint, width, xi)
+    there, r = _at(constraint, xi), constraint.problem.r - constraint.fitted(xi)
+    u = np.clip(r / width, loss.lower, loss.upper)
+    return Smoothed(xi, there, r, _corrected(there, u, (u > loss.lower) & (u < loss.upper)))
+
+
+def _at(constraint: Constraint, xi: np.ndarray) -> Constraint:
+    """The constraint at the coefficients beta + T xi."""
+    problem, T = constraint.problem, constraint.T
+    beta = problem.beta + constraint.back(xi)
+    return Constraint(problem, T, constraint.along(problem.curvature * beta), constraint.exact)
+
+
+def _at_the_corner(constraint: Constraint, corner: np.ndarray) -> np.ndarray:
     """The slopes of all rows but ``corner`` (n,), and for these what the constraint asks for."""
     problem = constraint.problem
     loss, r = problem.loss, problem.r
@@ -136,10 +198,10 @@ def _at_the_corner(constraint: Constraint, corner):
     return np.clip(u, loss.lower, loss.upper)
 
 
-def _with_room(constraint: Constraint, u) -> Iterator[np.ndarray]:
+def _with_room(constraint: Constraint, u: np.ndarray) -> Iterator[np.ndarray]:
     """u a little smaller, so that all rows have room to satisfy the constraint.
 
-    First not for rows very far away: their terms x_i of the bound are large, and 0 at a bound only.
+    First not for rows very far away: their excess is large unless u is at its bound.
     """
     loss, size = constraint.problem.loss, np.abs(constraint.problem.r)
     near = size <= FAR * np.median(size)
@@ -151,14 +213,18 @@ def _with_room(constraint: Constraint, u) -> Iterator[np.ndarray]:
             return
 
 
-def _smallest(size, count):
+def _smallest(size: np.ndarray, count: int) -> float:
     """The count-th smallest of the numbers, or the largest."""
     k = min(count, len(size)) - 1
     return np.partition(size, k)[k]
 
 
-def _corrected(constraint: Constraint, u, room, clip=True):
-    """u (n,) + room * (A T c), which satisfies the constraint with the least change in this metric."""
+def _corrected(
+    constraint: Constraint, u: np.ndarray, room: np.ndarray, clip: bool = True
+) -> np.ndarray:
+    """u + room * (A T xi) (n,), which satisfies the constraint with the least change in the metric
+    of ``room`` (n,).
+    """
     problem, loss = constraint.problem, constraint.problem.loss
     room, solve, last = 1.0 * room, None, np.inf
     for _ in range(CORRECTIONS if len(constraint.target) and room.any() else 0):
@@ -166,34 +232,39 @@ def _corrected(constraint: Constraint, u, room, clip=True):
         if is_rounding:
             break
         solve = solve or _solver(problem, problem.w * room, constraint.T)
-        c = solve(missing)
-        size = float(missing @ c)
-        if not size < 0.1 * last:
+        xi = solve(missing)
+        # What is missing, measured by the change of u that supplies it.
+        size = float(missing @ xi)
+        if not size < LEAST_PROGRESS * last:
             break
-        u, last = u + room * constraint.fitted(c), size
+        u, last = u + room * constraint.fitted(xi), size
     return np.clip(u, loss.lower, loss.upper) if clip else u
 
 
-def _by_program(constraint: Constraint, u, corner, r):
-    """u with the rows ``corner`` chosen such that the constraint holds and the dual objective is largest.
+def _by_program(
+    constraint: Constraint, u: np.ndarray, corner: np.ndarray, r: np.ndarray
+) -> np.ndarray:
+    """u with the rows ``corner`` chosen such that the constraint holds and the dual is largest.
 
-    As it was where there is no such u. The rows that are inside their bounds are then determined by the others.
+    u as it was where there is no such choice. With the rows at a bound the constraint determines
+    those inside their bounds, which are corrected for the tolerances of the program.
     """
     problem = constraint.problem
     loss, F = problem.loss, np.flatnonzero(corner)
     u = np.where(corner, 0.0, u)
     wanted, _ = constraint.missing(u)
     A, w = problem.design.take(F), problem.w[F]
-    M = (A if constraint.T is None else A @ constraint.T).T * w
-    size = np.abs(M).max(axis=1, initial=0.0)
+    equations = (A if constraint.T is None else A @ constraint.T).T * w
+    # Equations and worths of about size 1: HiGHS has absolute tolerances.
+    size = np.abs(equations).max(axis=1, initial=0.0)
     size[size == 0.0] = 1.0
-    worth = w * r[F]
-    if not all(np.all(np.isfinite(part)) for part in (M / size[:, None], wanted / size, worth)):
+    left, right, worth = equations / size[:, None], wanted / size, w * r[F]
+    if not all(np.all(np.isfinite(part)) for part in (left, right, worth)):
         return np.clip(u, loss.lower, loss.upper)
     program = linprog(
         -worth / (np.abs(worth).max(initial=0.0) or 1.0),
-        A_eq=M / size[:, None],
-        b_eq=wanted / size,
+        A_eq=left,
+        b_eq=right,
         bounds=(loss.lower, loss.upper),
         method="highs",
     )
@@ -201,90 +272,98 @@ def _by_program(constraint: Constraint, u, corner, r):
         return np.clip(u, loss.lower, loss.upper)
     inside = (program.x > loss.lower + AT_BOUND) & (program.x < loss.upper - AT_BOUND)
     at_bound = np.where(program.x < 0.5 * (loss.lower + loss.upper), loss.lower, loss.upper)
-    u[F], free = np.where(inside, program.x, at_bound), np.zeros(len(u), dtype=bool)
+    u[F] = np.where(inside, program.x, at_bound)
+    free = np.zeros(len(u), dtype=bool)
     free[F] = inside
     return _corrected(constraint, u, free)
 
 
-def _newton(constraint: Constraint, width, c):
-    """The c (r,) that minimises the objective with the loss smoothed by ``width`` at beta + T c."""
+def _newton(constraint: Constraint, width: float, xi: np.ndarray) -> np.ndarray:
+    """The minimiser beta + T xi for the loss smoothed by ``width``: its xi (k,)."""
     problem = constraint.problem
     design, w, curvature = problem.design, problem.w, problem.curvature
     lower, upper = problem.loss.lower, problem.loss.upper
 
-    def value(moved, beta):
-        u = np.clip(moved / width, lower, upper)
-        return float(w @ (u * (moved - 0.5 * width * u))) + 0.5 * float(curvature @ np.square(beta))
+    def value(r: np.ndarray, beta: np.ndarray) -> float:
+        u = np.clip(r / width, lower, upper)
+        return float(w @ (u * (r - 0.5 * width * u))) + 0.5 * float(curvature @ np.square(beta))
 
-    penalty = _curvature(constraint, curvature)
-    damping = _curvature(constraint, np.square(problem.sizes)) * (DAMPING / width)
-    moved = problem.r - constraint.fitted(c)
+    penalty = _along(constraint, curvature)
+    damping = _along(constraint, np.square(problem.sizes)) * (DAMPING / width)
+    r = problem.r - constraint.fitted(xi)
     for _ in range(NEWTON_STEPS):
         # 1. The step, from the rows that are not at a bound.
-        u, beta = moved / width, problem.beta + constraint.back(c)
+        u, beta = r / width, problem.beta + constraint.back(xi)
         inside = (u > lower) & (u < upper)
-        descent = constraint.along(design.adjoint(w * np.clip(u, lower, upper)) - curvature * beta)
-        H = design.gram(w * inside / width, constraint.T) + penalty + damping
-        step = _solver_of(H)(descent)
+        pull = design.adjoint(w * np.clip(u, lower, upper))
+        descent = constraint.along(pull - curvature * beta)
+        M = design.gram(w * inside / width, constraint.T) + penalty + damping
+        step = _solver_of(M)(descent)
         # 2. As much of it as makes the objective smaller.
-        before, change, gain = value(moved, beta), constraint.fitted(step), float(descent @ step)
+        before, gain = value(r, beta), float(descent @ step)
+        dr, dbeta = constraint.fitted(step), constraint.back(step)
         for k in range(HALVINGS):
-            t = 0.5**k
-            if value(moved - t * change, beta + t * constraint.back(step)) < before - GAINED * t * gain:
+            theta = 0.5**k
+            wanted = before - GAINED * theta * gain
+            if value(r - theta * dr, beta + theta * dbeta) < wanted:
                 break
         else:
-            return c
-        c, moved = c + t * step, moved - t * change
+            return xi
+        xi, r = xi + theta * step, r - theta * dr
         if gain <= CONVERGED * before:
-            return c
-    return c
+            return xi
+    return xi
 
 
-def _curvature(constraint: Constraint, a):
-    """T' diag(a) T, (r, r)."""
+def _along(constraint: Constraint, diagonal: np.ndarray) -> np.ndarray:
+    """T' diag(diagonal) T, (k, k)."""
     T = constraint.T
-    return np.diag(a) if T is None else T.T @ (T * a[:, None])
+    return np.diag(diagonal) if T is None else T.T @ (T * diagonal[:, None])
 
 
-def _solver(problem: JudgedProblem, q, T):
-    """The function that solves G c = t for G = T'A' diag(q) A T; in the least squares sense where G is singular.
+def _solver(problem: JudgedProblem, q: np.ndarray, T: np.ndarray | None) -> Solver:
+    """The function that solves M xi = b for M = T'A' diag(q) A T; by least squares if M is
+    singular.
 
-    Where rooms are many decades apart G has lost the smaller ones, but its root R, R'R = G, has not.
+    Where rooms are many decades apart M has lost the smaller ones, but its root R, R'R = M, has
+    not.
     """
     design = problem.design
-    G = design.gram(q, T)
-    if (design.is_sparse and len(G) > MOST_DENSE) or _factor(G) is not None:
-        return _solver_of(G)
+    M = design.gram(q, T)
+    if (design.is_sparse and len(M) > MOST_DENSE) or _factor(M) is not None:
+        return _solver_of(M)
     R = design.triangle(q, T)
     size = _or_one(np.linalg.norm(R, axis=0))
     _, sigma, Vt = np.linalg.svd(R / size, full_matrices=False)
     kept = sigma > NEGLIGIBLE * sigma.max(initial=0.0)
     root = Vt[kept] / sigma[kept, None] / size
-    return lambda t: root.T @ (root @ t)
+    return lambda b: root.T @ (root @ b)
 
 
-def _solver_of(G):
-    """The function that solves G c = t; in the least squares sense where G is singular."""
-    if (factor := _factor(G)) is not None:
-        return factor
-    size = _or_one(np.sqrt(np.diag(G)))
-    values, V = np.linalg.eigh(G / size / size[:, None])
-    inverse = np.where(values > NEGLIGIBLE * len(G), 1.0 / np.maximum(values, NEGLIGIBLE), 0.0)
-    return lambda t: V @ (inverse * (V.T @ (t / size))) / size
+def _solver_of(M: np.ndarray) -> Solver:
+    """The function that solves M xi = b; by least squares if M is singular."""
+    if (solve := _factor(M)) is not None:
+        return solve
+    size = _or_one(np.sqrt(np.diag(M)))
+    values, V = np.linalg.eigh(M / size / size[:, None])
+    inverse = np.where(values > NEGLIGIBLE * len(M), 1.0 / np.maximum(values, NEGLIGIBLE), 0.0)
+    return lambda b: V @ (inverse * (V.T @ (b / size))) / size
 
 
-def _factor(G):
-    """The function that solves G c = t by Cholesky, or None where G is too ill-conditioned."""
-    size = np.sqrt(np.diag(G))
+def _factor(M: np.ndarray) -> Solver | None:
+    """The function that solves M xi = b by Cholesky, or None where M is too ill-conditioned."""
+    size = np.sqrt(np.diag(M))
     if not np.all(size > 0.0):
         return None
     try:
-        factor = cho_factor(G / size / size[:, None])
+        factor = cho_factor(M / size / size[:, None])
     except LinAlgError:
         return None
-    well = np.diag(factor[0]).min(initial=1.0) > WELL_CONDITIONED
-    return (lambda t: cho_solve(factor, t / size) / size) if well else None
+    if not np.diag(factor[0]).min(initial=1.0) > WELL_CONDITIONED:
+        return None
+    return lambda b: cho_solve(factor, b / size) / size
 
 
-def _or_one(size):
+def _or_one(size: np.ndarray) -> np.ndarray:
+    """The sizes, 1 where they are 0."""
     return np.where(size > 0.0, size, 1.0)

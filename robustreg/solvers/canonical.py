@@ -1,18 +1,20 @@
 """The canonical answer: among all minimisers the one of least norm, then the midpoint intercept.
 
-The dual optimum u tells the whole set of minimisers. With S = {abs(u_i) < bound} it is the polyhedron
+The dual optimum u tells the whole set of minimisers. With U = {lower < u_i < upper} it is the
+polyhedron
 
-    Z_S phi = Z_S phi*             (the residuals in S are the same for every minimiser)
-    s_i r_i >= knot,  i not in S   (s = sign(u); phi* is the minimiser that the solver found)
+    Z_U phi = Z_U phi*             (the residuals in U are the same for every minimiser)
+    r_i >= right,  u_i = upper     (phi* is the minimiser that the solver found)
+    r_i <= left,   u_i = lower
 
-a single point if Z_S'W_S Z_S + G is regular. Otherwise phi = phi* + N eta with Z_S N = 0, and the
-least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c (Lawson & Hanson
-1974, chapter 23), solved by nonnegative least squares over the few inequalities that matter, which
-are found by adding the most violated ones until none is.
+a single point if Z_U'diag(w_U)Z_U + G is regular. Otherwise phi = phi* + N eta with Z_U N = 0, and
+the least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c (Lawson
+& Hanson 1974, chapter 23), solved by nonnegative least squares over the few inequalities that
+matter, which are found by adding the most violated ones until none is.
 
-An intercept that no row in S holds moves freely between max(r_j + knot) over s_j < 0 and
-min(r_i - knot) over s_i > 0. So while the slopes are chosen an inequality is about a pair (i, j) of
-rows, and then the intercept goes to the middle.
+An intercept that no row in U holds moves freely between the largest r_j - left over u_j = lower and
+the least r_i - right over u_i = upper. So while the slopes are chosen an inequality is about a pair
+(i, j) of rows, and then the intercept goes to the middle.
 """
 
 from __future__ import annotations
@@ -22,15 +24,34 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog, nnls
 
+from ..data.rows import Rows
 from ..numerics import linalg
-from ..problem.duality import rounding
+from ..problem.duality import AT_BOUND, rounding
+from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Pair
 
-DUST = 1e-15  # an entry of orthonormal columns that is rounding
-AT_BOUND = 1e-9  # an exact dual is either rounding away from its bound or well inside
-STILL = 1e-13  # of the terms of a fitted value is rounding
-BATCH = 8  # inequalities added at a time
+TINY = np.finfo(np.float64).tiny
+# An entry of orthonormal columns that is rounding.
+DUST = 1e-15
+# Part of the terms of a fitted value that is its rounding.
+STILL = 1e-13
+# Inequalities added at a time: with one, every solve of the least distance problem would need a
+# pass.
+BATCH = 8
+# Rounds of adding them: so many, and so many more for each coefficient; each adds one that was not
+# there before.
+ROUNDS, ROUNDS_PER_COEFFICIENT = 50, 10
+# Twice the rounding of both ends: an inequality with less slack, in units of a residual's rounding,
+# is tight.
+TIGHT = 4.0
+# The widest step inside a cone of normalised inequalities is 0 or far above this; so are singular
+# values, of this part.
+NO_STEP, CONE_RANK = 1e-6, 1e-9
+# A least distance problem: the residual of its nonnegative least squares, 0 if no x satisfies all
+# inequalities; the condition of the tight ones, which are solved once more; how far, in units of
+# the largest c, the result of that may violate one, or it is not taken.
+CONTRADICTION, TIGHT_CONDITION, VIOLATION = 1e-14, 1e-12, 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,20 +66,20 @@ class Choice:
 def canonical(problem: Problem, pair: Pair) -> Choice:
     """The canonical minimiser among those that the dual of an optimal pair describes."""
     rows, loss, phi = problem.rows, problem.loss, pair.phi
-    if np.isinf(loss.bound) or not len(phi):
+    if not loss.is_bounded or not len(phi):
         return Choice(phi, True)
     noise = rounding(problem, phi)
-    S = np.abs(pair.u) < loss.bound * (1.0 - AT_BOUND)
-    if loss.knot:  # a row within rounding of the knot
-        S &= loss.bound - np.abs(pair.u) > noise
-    if problem.factor(1.0 * S).sound:
+    U = loss.held(pair.u, AT_BOUND)
+    if not loss.is_corner:  # a row whose residual is within rounding of left or right is not held
+        U &= np.minimum(loss.upper - pair.u, pair.u - loss.lower) > noise
+    if problem.factor(1.0 * U).sound:
         return Choice(phi, True)
-    # N spans the directions that keep the residuals in S (and the penalty); slopes, those of them
+    # N spans the directions that keep the residuals in U (and the penalty); slopes, those of them
     # along which the norm is to be minimised.
-    held = bool(S.any()) or not rows.intercept
+    held = bool(U.any()) or not rows.intercept
     axes = np.eye(len(phi))
     if problem.quadratic.flat:
-        N = linalg.spectrum(rows.triangle(1.0 * S)).N
+        N = linalg.spectrum(np.asarray(rows.triangle(1.0 * U))).N
         N = np.where(np.abs(N) > DUST, N, 0.0)  # in raw units a speck may outweigh the rest
         slopes = N if held else axes[:, : rows.rank]
     else:
@@ -66,101 +87,122 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
         slopes = axes[:, :0]
     if not N.shape[1]:
         return Choice(phi, True)
-    face = _Face(problem, pair.u, S | _fixed(rows, N), noise, held)
-    found = True
+    side = np.where(U | _still(rows, N), 0.0, np.sign(pair.u))
+    face, found = Face(rows, loss, side, noise, held), True
     if slopes.shape[1]:
-        phi, found = face.least_norm(phi, slopes)
+        phi, found = _least_norm(face, phi, slopes)
     if not held:
-        low, high = face.interval(rows.residual(phi))
+        low, high = _interval(face, rows.residual(phi))
         phi = phi + 0.5 * (low + high) * axes[-1]
-    point = face.is_point(phi, N)  # of one point it is the least, too
+    point = _is_point(face, phi, N)  # of one point it is the least, too
     return Choice(phi, point, found or point)
 
 
-def _fixed(rows, N):
-    """Rows whose residual no direction along N changes, (n,): at the knot but for rounding, they hold nothing."""
+def _still(rows: Rows, N: np.ndarray) -> np.ndarray:
+    """Rows whose residual no direction along N changes, (n,) bool.
+
+    At the end of their piece, but for rounding, they hold nothing.
+    """
     still = np.ones(rows.n_rows, dtype=bool)
     for direction in N.T:
-        still &= np.abs(rows.fitted(direction)) <= STILL * (rows.magnitude(direction) - np.abs(rows.y))
+        terms = rows.magnitude(direction) - np.abs(rows.y)
+        still &= np.abs(rows.fitted(direction)) <= STILL * terms
     return still
 
 
-class _Face:
-    """The inequalities s_i r_i >= knot of one problem, as slacks and as gradients."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """The inequalities of the module for the rows with a ``side``, -1 or 1, and not 0 (n,).
 
-    def __init__(self, problem, u, S, noise, held):
-        self.rows, self.knot, self.held = problem.rows, problem.loss.knot, held
-        self.s, self.noise = np.where(S, 0.0, np.sign(u)), noise
+    ``noise`` (n,) is how far off rounding makes a residual; ``held`` says whether U holds the
+    intercept, if any.
+    """
 
-    def slack(self, r):
-        """s r - knot, infinite for rows in S."""
-        return np.where(self.s == 0.0, np.inf, self.s * r - self.knot)
-
-    def interval(self, r):
-        """How far the intercept may move (down, up)."""
-        slack = self.slack(r)
-        return -slack[self.s < 0].min(initial=np.inf), slack[self.s > 0].min(initial=np.inf)
-
-    def violated(self, r):
-        """Pairs (index array of rows i, index array of rows j or None, slack) most violated at r."""
-        slack, noise = self.slack(r), self.noise
-        if self.held:
-            worst = np.argsort(slack + noise)[:BATCH]
-            worst = worst[slack[worst] < -noise[worst]]
-            return worst, None, slack[worst]
-        up, down = np.flatnonzero(self.s > 0), np.flatnonzero(self.s < 0)
-        i = up[np.argsort(slack[up])[:BATCH]]
-        j = down[np.argsort(slack[down])[:BATCH]]
-        i, j = (part.ravel() for part in np.meshgrid(i, j))
-        total = slack[i] + slack[j]
-        bad = np.flatnonzero(total < -(noise[i] + noise[j]))
-        bad = bad[np.argsort(total[bad])[:BATCH]]
-        return i[bad], j[bad], total[bad]
-
-    def gradient(self, i, j, N):
-        """Derivatives of the slacks along N, (k, N.shape[1])."""
-        A = -self.s[i, None] * (self.rows.take(i) @ N)
-        return A if j is None else A - self.s[j, None] * (self.rows.take(j) @ N)
-
-    def least_norm(self, phi, N):
-        """phi + N eta of least ||B phi|| that satisfies every inequality, and whether it was found."""
-        B = self.rows.B
-        Q, T = np.linalg.qr(B @ N[: self.rows.rank])  # x = Q'B phi + T eta, minimal ||x||
-        origin = Q.T @ (B @ phi[: self.rows.rank])
-        move = N @ np.linalg.inv(T)  # phi + move (x - origin)
-        x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), set()
-        for _ in range(50 + 10 * len(phi)):
-            trial = phi + move @ (x - origin)
-            i, j, slack = self.violated(self.rows.residual(trial))
-            fresh = {(a, b) for a, b in zip(i, i if j is None else j, strict=True)} - seen
-            if not fresh:  # satisfied, up to the rounding of x; the gap will tell
-                return trial, True
-            seen |= fresh
-            rows = self.gradient(i, j, move)
-            A, c = np.vstack([A, rows]), np.append(c, rows @ x - slack)
-            x = least_distance(A, c)
-            if x is None:
-                break
-        return phi, False
-
-    def is_point(self, phi, N):
-        """Whether no direction along N leaves every tight inequality satisfied."""
-        r = self.rows.residual(phi)
-        tight = np.flatnonzero(self.slack(r) <= 4.0 * self.noise)
-        if len(tight) <= N.shape[1]:
-            return False  # a cone needs more than k half-spaces to shrink to a point
-        A = self.gradient(tight, None, N)
-        A = A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), np.finfo(float).tiny)
-        cone = linprog(-A.sum(axis=0), A_ub=-A, b_ub=np.zeros(len(A)), bounds=(-1.0, 1.0), method="highs")
-        return cone.status == 0 and -cone.fun < 1e-6 and np.linalg.matrix_rank(A, 1e-9) == N.shape[1]
+    rows: Rows
+    loss: Loss
+    side: np.ndarray
+    noise: np.ndarray
+    held: bool
 
 
-def least_distance(A, c):
+def _slack(face: Face, r: np.ndarray) -> np.ndarray:
+    """How far residuals r (n,) are from violating their inequality; infinite for rows without."""
+    return np.where(face.side == 0.0, np.inf, face.loss.slack(r, face.side))
+
+
+def _interval(face: Face, r: np.ndarray) -> tuple[float, float]:
+    """How far the intercept may move (down, up)."""
+    slack = _slack(face, r)
+    down, up = slack[face.side < 0].min(initial=np.inf), slack[face.side > 0].min(initial=np.inf)
+    return -down, up
+
+
+def _violated(face: Face, r: np.ndarray):
+    """The inequalities most violated at r (n,): arrays i, and j of pairs or None, and slacks."""
+    slack, noise = _slack(face, r), face.noise
+    if face.held:
+        worst = np.argsort(slack + noise)[:BATCH]
+        worst = worst[slack[worst] < -noise[worst]]
+        return worst, None, slack[worst]
+    # With a free intercept only the sum of two slacks on different sides matters.
+    up, down = np.flatnonzero(face.side > 0), np.flatnonzero(face.side < 0)
+    i = up[np.argsort(slack[up])[:BATCH]]
+    j = down[np.argsort(slack[down])[:BATCH]]
+    i, j = (part.ravel() for part in np.meshgrid(i, j))
+    total = slack[i] + slack[j]
+    bad = np.flatnonzero(total < -(noise[i] + noise[j]))
+    bad = bad[np.argsort(total[bad])[:BATCH]]
+    return i[bad], j[bad], total[bad]
+
+
+def _gradient(face: Face, i: np.ndarray, j: np.ndarray | None, N: np.ndarray) -> np.ndarray:
+    """Derivatives of the slacks along N, (k, N.shape[1])."""
+    A = -face.side[i, None] * (face.rows.take(i) @ N)
+    return A if j is None else A - face.side[j, None] * (face.rows.take(j) @ N)
+
+
+def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray, bool]:
+    """phi + N eta of least ||B phi|| that satisfies every inequality, and whether it was found."""
+    B, rank = face.rows.B, face.rows.rank
+    Q, T = np.linalg.qr(B @ N[:rank])  # x = Q'B phi + T eta, minimal ||x||
+    origin = Q.T @ (B @ phi[:rank])
+    move = N @ np.linalg.inv(T)  # phi + move (x - origin)
+    x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), set()
+    for _ in range(ROUNDS + ROUNDS_PER_COEFFICIENT * len(phi)):
+        trial = phi + move @ (x - origin)
+        i, j, slack = _violated(face, face.rows.residual(trial))
+        fresh = {(a, b) for a, b in zip(i, i if j is None else j, strict=True)} - seen
+        if not fresh:  # satisfied, up to the rounding of x; the gap will tell
+            return trial, True
+        seen |= fresh
+        rows = _gradient(face, i, j, move)
+        A, c = np.vstack([A, rows]), np.append(c, rows @ x - slack)
+        x = least_distance(A, c)
+        if x is None:
+            break
+    return phi, False
+
+
+def _is_point(face: Face, phi: np.ndarray, N: np.ndarray) -> bool:
+    """Whether no direction along N leaves every tight inequality satisfied."""
+    tight = np.flatnonzero(_slack(face, face.rows.residual(phi)) <= TIGHT * face.noise)
+    if len(tight) <= N.shape[1]:
+        return False  # a cone needs more than k half-spaces to shrink to a point
+    A = _gradient(face, tight, None, N)
+    A = A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), TINY)
+    # The direction d in a box with A d >= 0 that goes furthest inside: d = 0 if there is no other.
+    box = (-1.0, 1.0)
+    cone = linprog(-A.sum(axis=0), A_ub=-A, b_ub=np.zeros(len(A)), bounds=box, method="highs")
+    still = cone.status == 0 and -cone.fun < NO_STEP
+    return bool(still and np.linalg.matrix_rank(A, CONE_RANK) == N.shape[1])
+
+
+def least_distance(A: np.ndarray, c: np.ndarray) -> np.ndarray | None:
     """The x of least norm with A x >= c, or None if none is found."""
     size = np.linalg.norm(A, axis=1)
     size = np.where(size > 0.0, size, 1.0)
     A, c = A / size[:, None], c / size
-    unit = max(np.abs(c).max(), np.finfo(float).tiny)
+    unit = max(np.abs(c).max(), TINY)
     E = np.vstack([A.T, c / unit])
     f = np.zeros(len(E))
     f[-1] = 1.0
@@ -169,11 +211,11 @@ def least_distance(A, c):
     except RuntimeError:  # its iterations are limited
         return None
     residual = E @ multipliers - f
-    if -residual[-1] <= 1e-14:
+    if -residual[-1] <= CONTRADICTION:
         return None
     x = -residual[:-1] / residual[-1] * unit
     active, polished = multipliers > 0.0, np.zeros(len(x))
     for _ in range(3 if active.any() else 0):  # refined: columns may be decades apart
         lost = c[active] - A[active] @ polished
-        polished = polished + np.linalg.lstsq(A[active], lost, rcond=1e-12)[0]
-    return polished if np.all(A @ polished - c >= -1e-9 * unit) else x
+        polished = polished + np.linalg.lstsq(A[active], lost, rcond=TIGHT_CONDITION)[0]
+    return polished if np.all(A @ polished - c >= -VIOLATION * unit) else x

@@ -1,108 +1,199 @@
 """Narrowing: solve a smoothed problem, settle the rows it leaves far away, repeat.
 
-For the absolute loss, or Huber's with a knot so small that it hardly differs.
+For a corner, or a smooth loss whose quadratic piece is so narrow that it hardly differs from one.
 
-Near phi, whose fitted values are about s from the minimiser's, Huber's loss with the knot d = s in place of
-the absolute one is solved by a few Newton steps (Madsen & Nielsen 1993, SIAM J. Optim. 3:223). Its
-minimiser misses the true one because its slopes psi(r) / d differ from sign(r) on the rows Q = {abs(r) <= d}; to
-first order, as if these differences were independent, the fitted values are then off by
+*The smoothed problem.* Let the slopes of the loss lie in [lower, upper], and phi have fitted values
+about rho from the minimiser's. In place of the loss, times a factor k, stands
 
-    s' = d sqrt(m sum_Q w^2 (1 - abs(r)/d)^2) / sum_Q w,
+    l_k(r),  quadratic on [k lower, k upper], with slopes psi_k(r) = r clipped to this interval,
 
-about d sqrt(m / 3 abs(Q)). Rows further away than a few s' have found their side: each is linear, as long as it
-stays there. So the problem shrinks from n rows to about sqrt(m n), and so on, until an interior point method
-takes over. In the end all that was settled is looked at again: a row that changed its side is opened.
+and in place of the quadratic k times it: the same problem, but for the rows Q with r in [k lower, k
+upper]. For the absolute loss l_k is Huber's loss with the knot k (Madsen & Nielsen 1993, SIAM J.
+Optim. 3:223). With the steepest slope times k equal to rho a few Newton steps solve it.
+
+*How far off its minimiser is.* Let v(r) be lower for r < 0 and upper for r > 0. At the minimiser of
+the smoothed problem the gradient of k times the true one is Z'(w e), with
+
+    e_i = k v(r_i) - psi_k(r_i) = k v(r_i) - r_i  on Q,  0 elsewhere.
+
+The true Hessian, Z'diag(w)Z times the density of residuals at 0 times k (upper - lower), is about
+the one of the smoothed problem, Z_Q'diag(w_Q)Z_Q, since k (upper - lower) is the width of Q; if the
+rows of Q are like any others, that is M sum_Q w, where M is the mean of z z'. So one Newton step
+leads from one minimiser to the other, (M sum_Q w)^-1 Z'(w e). As if the e_i were independent of
+each other and of z_i, with mean 0, it has the covariance M^-1 sum_Q w^2 e^2 / (sum_Q w)^2, and
+changes fitted values by the mean square trace(M covariance):
+
+    rho'^2 = m sum_Q w^2 e^2 / (sum_Q w)^2,
+
+about rho sqrt(m / (3 |Q|)) where slopes are symmetric and weights equal. For a smooth loss e is
+smaller, and rho' a bound.
+
+Rows further outside than a few rho' have found their side: each is linear, as long as it stays
+there. So the problem shrinks from n rows to about sqrt(m n), and so on, until the core solver takes
+over. In the end all that was settled is looked at again: a row that changed its side is opened.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 
-from ..problem.losses import Huber
 from ..problem.problem import Problem
-from ..problem.solution import Options, Pair, Work
+from ..problem.solution import Options, Pair, Tally
 from .newton import Hessian, line_search, newton
 
-WIDTH = 4.0  # rows are settled so many times s' from the fit
-FEW = 6  # rows per column that an interior point method does as fast
-FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)  # parts of the residuals to approach the minimiser with
-SAMPLE = 2000  # residuals that tell their size
-STEPS = 6  # of Newton's method for one knot; what they leave undone, the next one does
-CLOSE = 0.1  # a decrement that leaves a pilot off by less than a third of s
-NEAR = 0.01  # a decrement s' s' / 30 or so: to a sixth of s'
-SMOOTH = 4.0  # Huber's loss need not be smoothed to a knot less than so many times larger
-ROUNDS = 6  # of opening rows that were settled wrongly
+TINY = np.finfo(np.float64).tiny
+
+# Rows are settled further outside than so many rho': fewer would be settled wrongly too often (a
+# round more), more leave more rows to the next problem.
+WIDTH = 4.0
+# Rows per column up to which the core solver is as fast as narrowing (measured).
+CORE_ROWS = 6
+# Parts of the residuals that the quadratic piece holds, one after the other, on the way to the
+# minimiser: from least squares, and from the minimiser of other rows of the same population.
+FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)
+# Residuals that tell a quantile of all, to some percent.
+QUANTILE_ROWS = 2000
+# Newton steps for one smoothed problem; what they leave undone, the next one does.
+NEWTON_STEPS = 6
+# A decrement, in units of m (k steepest)^2, from which a pilot is off by less than a third of rho,
+# its own error.
+PILOT_DECREMENT = 0.1
+# A decrement, in units of m rho^2, that is about rho'^2 / 30: what is left is a sixth of rho'.
+NARROW_DECREMENT = 0.01
+# A smooth loss is not smoothed to a piece that is less than so many times wider: little would be
+# gained.
+LEAST_FACTOR = 4.0
+# Rounds of opening rows that were settled wrongly.
+ROUNDS = 6
+# Each quadratic piece of ``sharpened`` is so many times narrower than the last, and has so many
+# Newton steps.
+NARROWER, STEPS_EACH = 10.0, 4
 
 
-def approach(problem: Problem, phi, least, parts, work: Work):
-    """(phi, s): nearly the minimiser for a knot >= ``least`` that the last of ``parts`` of the residuals lie within.
+def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.ndarray, float]:
+    """(phi, rho): near the minimiser of a smoothed ``problem``, the last of ``parts`` of rows in Q.
 
-    One step of Newton's method for each part, with knots that only fall: far from the minimiser a small one
-    would leave too few rows to tell a direction.
+    One step of Newton's method for each part, with factors k that only fall: far from the minimiser
+    a small one would leave too few rows to tell a direction. For a smooth loss k >= 1, the loss
+    itself.
 
-    s is how far fitted values are from those of the population that the rows are a sample of, for Huber's loss
-    with the knot ``least`` or, if that is smaller than the last, for the absolute one:
-    root mean square, by the usual asymptotics.
+    rho is how far fitted values are from those of the population that the rows are a sample of,
+    root mean square. With psi the slopes, M the mean of z z' and all w = 1, the minimiser of n rows
+    has by the central limit theorem
+
+        sqrt(n) (phi - population)  ->  N(0, V),      V = M^-1 E psi^2 / (E psi')^2,
+
+    since the gradient at the population's phi is a sum of n independent terms psi z with mean 0 and
+    variance M E psi^2, and the Hessian n M E psi'. So rho^2 = trace(M V) / n = (m / n) E psi^2 / (E
+    psi')^2, with means over the rows in place of E: E psi' is the part of them in Q. For a corner
+    psi is k v(r), and E psi' that of psi_k.
     """
-    rows, w, hessian, knot, r = problem.rows, problem.rows.w, Hessian(problem), np.inf, problem.rows.residual(phi)
+    rows, w, loss = problem.rows, problem.rows.w, problem.loss
+    hessian, k, r = Hessian(problem), np.inf, rows.residual(phi)
+    least = TINY if loss.is_corner else 1.0
     for part in parts:
-        knot = max(least, min(knot, quantile(np.abs(r), part)), np.finfo(float).tiny)
-        scale = 1.0 if least else knot
-        smoothed = replace(problem, loss=Huber(knot), quadratic=problem.quadratic.times(scale))
-        factor = hessian.factor(smoothed.loss.curved(r), scale)
+        k = max(least, min(k, quantile(loss.reach(r), part)))
+        smoothed = problem.smoothed(k)
+        factor = hessian.factor(smoothed.loss.curved(r), k)
         if not factor.rcond:
             break
         work.n_iter += 1
         descent = smoothed.descent(smoothed.loss.slope(r), phi)
         step = factor.solve(descent)
         t, r = line_search(smoothed, phi, r, step, rows.fitted(step))
-        phi = phi + t * step
-        if step @ descent <= CLOSE * len(phi) * knot * knot and (knot == least or part == parts[-1]):
+        if t == np.inf:
             break
-    knot = max(least, quantile(np.abs(r), parts[-1]), np.finfo(float).tiny)
-    slope = np.clip(r, -knot, knot) if knot == least else knot
-    weight = max(w @ (np.abs(r) <= knot), np.finfo(float).tiny)
-    return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * slope))) / weight)
+        phi = phi + t * step
+        size = smoothed.loss.steepest  # its square may be infinite
+        close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size
+        if close and (k == 1.0 == least or part == parts[-1]):
+            break
+    k = max(least, quantile(loss.reach(r), parts[-1]))
+    smoothed = loss.smoothed(k)
+    psi = smoothed.slope(r) if k == 1.0 == least else smoothed.pull(r)
+    weight = max(w @ smoothed.curved(r), TINY)
+    return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight)
 
 
-def quantile(x, part) -> float:
+def quantile(x: np.ndarray, part: float) -> float:
     """About the value below which that part of x (n,) lies, from some of many."""
-    some = x[:: 1 + len(x) // SAMPLE]
+    some = x[:: 1 + len(x) // QUANTILE_ROWS]
     k = int(part * len(some))
     return float(np.partition(some, k)[k])
 
 
-def narrowed(problem: Problem, phi, s, core, options: Options, work: Work) -> Pair | None:
-    """The optimal pair from phi (m,), about s from it in fitted values, or None if that fails.
+def sharpened(
+    problem: Problem, phi: np.ndarray, r: np.ndarray, options: Options, work: Tally
+) -> tuple[np.ndarray, np.ndarray]:
+    """(phi, r) near the minimiser for a smooth loss, by steps for several wider quadratic pieces.
 
-    The loss is the absolute one, or Huber's. ``core(problem, phi)`` -> Pair or None solves what is left in the end.
+    Far from the solution nearly all rows are outside a narrow one, and their Hessian says nothing.
     """
-    rows, m, loss = problem.rows, problem.rows.n_cols, problem.loss
-    if rows.n_rows <= FEW * m + 100 or s <= SMOOTH * loss.knot:
+    sizes = problem.loss.reach(r)
+    k = float(np.partition(sizes, len(sizes) // 2)[len(sizes) // 2])
+    while k > NARROWER and (left := options.max_iter // 2 - work.n_iter) > 0:
+        phi = newton(problem.smoothed(k), phi, r, options, work, most=min(STEPS_EACH, left)).phi
+        r = problem.rows.residual(phi)
+        k /= NARROWER
+    return phi, r
+
+
+Core = Callable[[Problem, np.ndarray], Pair | None]
+
+
+def narrowed(
+    problem: Problem,
+    phi: np.ndarray,
+    rho: float,
+    core: Core,
+    options: Options,
+    work: Tally,
+) -> Pair | None:
+    """The optimal pair from phi (m,), whose fitted values are about rho off.
+
+    ``core(problem, phi)``, an optimal pair or None, solves the last problem; None if it fails.
+    """
+    loss, m, k = problem.loss, problem.rows.n_cols, rho / problem.loss.steepest
+    least = 0.0 if loss.is_corner else LEAST_FACTOR
+    if problem.rows.n_rows <= CORE_ROWS * m + 100 or k <= least:
         return core(problem, phi)
-    smoothed = replace(problem, loss=Huber(s), quadratic=problem.quadratic.times(s / loss.bound))
-    phi = newton(smoothed, phi, rows.residual(phi), options, work, STEPS, NEAR * s * s * m).phi
-    r = rows.residual(phi)
-    size, side = np.abs(r), np.sign(r)
-    inner = size <= s
-    weight = rows.w[inner].sum()
-    if not weight:
+    # 1. The smoothed problem, and how far off its minimiser is.
+    smoothed = problem.smoothed(k)
+    r, enough = problem.rows.residual(phi), NARROW_DECREMENT * rho * rho * m
+    steps = min(NEWTON_STEPS, options.max_iter - work.n_iter)
+    phi = newton(smoothed, phi, r, options, work, steps, enough).phi
+    r = problem.rows.residual(phi)
+    error = _error(smoothed, r)
+    if error is None:
         return None
-    error = s * np.sqrt(m * np.sum(np.square(rows.w[inner] * (1.0 - size[inner] / s)))) / weight
-    nearest = np.partition(size, FEW * m)[FEW * m]
-    kept = size <= max(loss.knot + WIDTH * error, nearest)
-    if 2 * np.count_nonzero(kept) > rows.n_rows:
+    # 2. Settle the rows far outside, but for those nearest.
+    outside, side = loss.outside(r), np.sign(r)
+    nearest = np.partition(outside, CORE_ROWS * m)[CORE_ROWS * m]
+    kept = outside <= max(WIDTH * error, nearest)
+    if 2 * np.count_nonzero(kept) > len(r):
         return core(problem, phi)
+    # 3. Solve for the others; open rows that are no longer on their side.
     for _ in range(ROUNDS):
-        pair = narrowed(problem.settled(kept, loss.bound * side), phi, error, core, options, work)
+        u = loss.pull(side)
+        pair = narrowed(problem.settled(kept, u), phi, error, core, options, work)
         if pair is None:
             break
-        wrong = ~kept & (side * rows.residual(pair.phi) < loss.knot)
+        wrong = ~kept & (loss.slack(problem.rows.residual(pair.phi), side) < 0.0)
         if not wrong.any():
-            u = loss.bound * side
             u[kept] = pair.u
             return Pair(pair.phi, u)
         kept |= wrong
     return core(problem, phi)
+
+
+def _error(smoothed: Problem, r: np.ndarray) -> float | None:
+    """rho' of the module at residuals r (n,); None if Q is empty."""
+    inner = smoothed.loss.curved(r)
+    r, w = r[inner], smoothed.rows.w[inner]
+    weight = w.sum()
+    if not weight:
+        return None
+    e = smoothed.loss.pull(r) - r
+    return float(np.sqrt(smoothed.rows.n_cols * np.sum(np.square(w * e))) / weight)

@@ -1,93 +1,153 @@
-"""From an interior point to the exact optimal face, with its dual certificate.
+"""From a point near the minimiser to the exact optimal face, with its dual certificate.
 
-At a minimiser of sum w abs(r) + phi'G phi / 2 - h'phi the rows fall into F, which the fit goes
-through (r = 0, abs(u) <= 1), and the others, where u = sign(r). Near the end of the central path the
-two are told apart by the ratio of abs(r) to 1 - abs(u). Given F,
+At a minimiser of sum w l(r) + phi'G phi / 2 - h'phi, with l a corner, the rows fall into F, which
+the fit goes through (r = 0, u in [lower, upper]), and the others, where u is lower or upper, by the
+side on which they are. Near the end of the central path the two are told apart by the ratio of
+abs(r) to how far u is from its bounds. Given F,
 
-    Z_F phi = y_F                                   interpolation
-    N'(G phi - h) = N'Z'W u                         where N spans the null space of Z_F, if G is there
-    Z_F'W_F u_F = G phi - h - (the other rows)      the dual of F: the smallest change that is needed
+    Z_F phi = y_F                                interpolation
+    N'(G phi - h) = N'Z'(w u)                  where N spans the null space of Z_F, if G is there
+    Z_F'(w_F u_F) = G phi - h - (the other rows)   the dual of F: the smallest change needed
 
 determine phi and u to rounding. Ties need no special care: F may hold more rows than columns, or
 fewer than would fix phi (the minimiser is then not unique, and phi stays inside its face).
 
-A first guess of F may be wrong where a row is close to both kinds, as under a tiny penalty. Then the
-conditions left out are violated: a row outside F has changed its sign, or one inside has abs(u) > 1 or
-a residual after all. Such rows change sides and F is solved again (a primal-dual active set method).
-Whether the end is right is not argued but checked: by these conditions, and by the duality gap.
+A first guess of F may be wrong where a row is close to both kinds, as under a tiny penalty. Then
+the conditions left out are violated: a row outside F has changed its side, or one inside has u
+outside [lower, upper] or a residual after all. Such rows change sides and F is solved again (a
+primal-dual active set method). Whether the end is right is not argued but checked: by these
+conditions, and by the duality gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..numerics import linalg
 from ..problem.duality import is_stationary, rounding
+from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Pair
 from .interior_point import Point
 
-SEPARATED = 1e-9  # gap from which the two kinds of ratios lie apart
-ROUNDS = 8  # corrections of F; more than 2 are rarely needed
+TINY = np.finfo(np.float64).tiny
+# Relative gap of an interior point below which the two kinds of ratios lie clearly apart.
+SEPARATED_GAP = 1e-9
+# Ratios that differ by this part are the same one: the gap between two kinds is far wider.
+TIE = 1e-9
+# Corrections of F; more than 2 are rarely needed.
+CORRECTIONS = 8
+# Part of a bound by which a dual variable may exceed it: some thousand times its rounding.
+OVER_BOUND = 1e-12
+# Part of a typical residual outside F below which one in F is 0: a row whose own terms vanish
+# inherits some of the others' rounding.
+DUST = 1e-13
+# Each of the three equations is solved with so many steps of refinement, and least squares have
+# this condition.
+REFINEMENTS, CONDITION = 3, 1e-13
 
 
-def guesses(point: Point, w, scale: float) -> Iterator[np.ndarray]:
-    """Sets F that the point suggests, (n,) bool; ``scale`` is a typical residual.
+@dataclass(frozen=True, slots=True, eq=False)
+class Guess:
+    """phi (m,), u (n,) near the optimum, the ``side`` -1 or 1 of each row (n,), and F (n,) bool."""
 
-    On the central path abs(r) and 1 - abs(u) have a common product. Their ratio is beyond a typical
-    residual in one case, or else the two kinds lie on both sides of the widest gap between ratios.
+    phi: np.ndarray
+    u: np.ndarray
+    side: np.ndarray
+    F: np.ndarray
+
+
+def guesses(point: Point, w: np.ndarray, loss: Loss, scale: float) -> Iterator[Guess]:
+    """What the end of the path may be; ``w`` (n,) are its weights, ``scale`` is a typical residual.
+
+    On the central path abs(r) and the slack of u have a common product. Their ratio is beyond a
+    typical residual in one case, or else the two kinds lie on both sides of the widest gap between
+    ratios.
     """
-    ratio = np.maximum(point.vp, point.vm) / np.maximum(np.minimum(point.xu, point.xl) / w, np.finfo(float).tiny)
-    yield ratio < scale
-    if point.gap > SEPARATED:
+    u = (loss.upper - loss.lower) * point.a / (point.xu + point.xl)
+    side = np.where(point.vp > point.vm, 1.0, -1.0)
+    slack = np.minimum(point.xu, point.xl) / (loss.steepest * w)
+    ratio = np.maximum(point.vp, point.vm) / np.maximum(slack, TINY)
+    yield Guess(point.phi, u, side, ratio < scale)
+    if point.gap > SEPARATED_GAP:
         return
-    ordered = np.sort(np.log(ratio + np.finfo(float).tiny))
+    ordered = np.sort(np.log(ratio + TINY))
     if len(ordered) > 1:
-        yield ratio <= np.exp(ordered[np.argmax(np.diff(ordered))]) * (1.0 + 1e-9)
+        below = np.exp(ordered[np.argmax(np.diff(ordered))])
+        yield Guess(point.phi, u, side, ratio <= below * (1.0 + TIE))
 
 
-def crossover(problem: Problem, point: Point, F) -> tuple[Pair, bool]:
-    """The pair at the end of the path near ``point`` for a first guess F (n,), and whether F was right."""
-    u, sign = 2.0 * point.a / (point.xu + point.xl), np.where(point.vp > point.vm, 1.0, -1.0)
-    phi = point.phi
-    for _ in range(ROUNDS):
-        phi, u = _solve_face(problem, phi, np.where(F, u, sign), F)
+def crossover(problem: Problem, guess: Guess) -> tuple[Pair, bool]:
+    """The pair at the end of the path near a guess, and whether its F, corrected, was right."""
+    loss, phi, u, side, F = problem.loss, guess.phi, guess.u, guess.side, guess.F
+    wrong = F
+    for _ in range(CORRECTIONS):
+        phi, u = _solve_face(problem, phi, np.where(F, u, loss.pull(side)), F)
         r, noise = problem.rows.residual(phi), rounding(problem, phi)
-        outside = np.abs(u) > 1.0 + 1e-12
-        # A row whose own terms vanish inherits some of the others' rounding.
-        dust = 1e-13 * np.median(np.abs(r[~F])) if not F.all() else noise.max()
-        wrong = np.where(F, outside | (np.abs(r) > np.maximum(noise, dust)), sign * r < -noise)
+        outside = ~loss.held(u, -OVER_BOUND)
+        dust = DUST * np.median(np.abs(r[~F])) if not F.all() else noise.max()
+        in_F = outside | (np.abs(r) > np.maximum(noise, dust))
+        wrong = np.where(F, in_F, side * r < -noise)
         if not wrong.any():
             break
-        sign = np.where(F, np.where(outside, np.sign(u), np.sign(r)), sign)
+        side = np.where(F, np.where(outside, np.sign(u), np.sign(r)), side)
         F = F ^ wrong
-    u = np.clip(u, -1.0, 1.0)
+    u = np.clip(u, loss.lower, loss.upper)
     return Pair(phi, u), not wrong.any() and is_stationary(problem, phi, u)
 
 
-def _solve_face(problem: Problem, phi, u, F):
+def _solve_face(
+    problem: Problem,
+    phi: np.ndarray,
+    u: np.ndarray,
+    F: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """(phi, u) from the three equations of the module for given F (n,) and u outside F."""
     rows, quadratic, index = problem.rows, problem.quadratic, np.flatnonzero(F)
     Z, y, w = rows.take(index), rows.y[index], rows.w[index, None]
-    S = linalg.normal_equations(Z)
-    # 1. Interpolate F; three steps refine to rounding.
-    for _ in range(3):
-        phi = phi + S.solve(Z.T @ (y - Z @ phi))
+    solver = linalg.normal_equations(Z)
+    # 1. Interpolate F.
+    for _ in range(REFINEMENTS):
+        phi = phi + solver.solve(Z.T @ (y - Z @ phi))
     # 2. Along the null space of Z_F the quadratic decides.
     others = rows.adjoint(rows.w * np.where(F, 0.0, u))
-    if isinstance(S, linalg.Spectrum) and S.N.shape[1] and not quadratic.flat:
-        LN = quadratic.L @ S.N
-        for _ in range(3):
-            half = np.linalg.lstsq(LN.T, S.N.T @ (others - quadratic.gradient(phi)), rcond=1e-13)[0]
-            phi = phi + S.N @ np.linalg.lstsq(LN, half, rcond=1e-13)[0]
+    if isinstance(solver, linalg.Spectrum) and solver.N.shape[1] and not quadratic.flat:
+        phi = _minimise_along(problem, phi, solver.N, others)
     # 3. The dual of F, the smallest in the metric of the weights.
     common = float(w[0, 0]) if len(w) and np.all(w == w[0]) else 0.0
-    S = S if common else linalg.normal_equations(np.sqrt(w) * Z)
+    solver = solver if common else linalg.normal_equations(np.sqrt(w) * Z)
     u, u_F = u.copy(), u[index]
-    for _ in range(3):
+    for _ in range(REFINEMENTS):
         missing = quadratic.gradient(phi) - others - (w * Z).T @ u_F
-        u_F = u_F + Z @ S.solve(missing / common if common else missing)
+        u_F = u_F + Z @ solver.solve(missing / common if common else missing)
     u[index] = u_F
     return phi, u
+
+
+def _minimise_along(
+    problem: Problem,
+    phi: np.ndarray,
+    N: np.ndarray,
+    others: np.ndarray,
+) -> np.ndarray:
+    """phi + N eta (m,) with N'(G phi - h) = N'others, as far as G determines it."""
+    quadratic = problem.quadratic
+    # (L N)'(L N) eta = N'(...) as two least squares problems, in which the condition of L N is not
+    # squared.
+    LN = quadratic.L @ N
+    if quadratic.S is not None:
+        LN = np.vstack([LN, _root(quadratic.S) @ N])
+    for _ in range(REFINEMENTS):
+        lacking = N.T @ (others - quadratic.gradient(phi))
+        half = np.linalg.lstsq(LN.T, lacking, rcond=CONDITION)[0]
+        phi = phi + N @ np.linalg.lstsq(LN, half, rcond=CONDITION)[0]
+    return phi
+
+
+def _root(S: np.ndarray) -> np.ndarray:
+    """R (m, m) with R'R = S for a positive semidefinite S."""
+    values, vectors = np.linalg.eigh(S)
+    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T

@@ -1,10 +1,11 @@
-"""The Frisch-Newton interior point method for least absolute deviations with a quadratic term.
+"""The Frisch-Newton interior point method for a corner with a quadratic term.
 
-    minimise    sum_i w_i abs(r_i) + phi'G phi / 2 - h'phi,      r = y - Z phi
-    dual        abs(a_i) <= w_i,   Z'a = G phi - h               (a = w u)
+    minimise    sum_i w_i max(lower r_i, upper r_i) + phi'G phi / 2 - h'phi,      r = y - Z phi
+    dual        w_i lower <= a_i <= w_i upper,   Z'a = G phi - h                  (a = w u)
 
-With slacks xu = w - a, xl = w + a > 0 and r = vp - vm, vp, vm > 0, the optimality conditions are
-vp xu = 0, vm xl = 0. Mehrotra's predictor and corrector solve them with mu on the right:
+With slacks xu = w upper - a, xl = a - w lower > 0 and r = vp - vm, vp, vm > 0, the optimality
+conditions are vp xu = 0, vm xl = 0. Mehrotra's predictor and corrector solve them with mu on the
+right:
 
     q = 1 / (vp/xu + vm/xl),          M = Z' diag(q) Z + G
     rp = G phi - h - Z'a,             rd = r - vp + vm
@@ -12,8 +13,9 @@ vp xu = 0, vm xl = 0. Mehrotra's predictor and corrector solve them with mu on t
     M dphi = Z'(q t) - rp,            da = q (t - Z dphi)
     dvp = (cu + vp da) / xu,          dvm = (cl - vm da) / xl
 
-which is least squares with barrier weights q. Source: Portnoy & Koenker 1997, Stat. Sci. 12:279-300,
-for the linear program; here in symmetric form, with G, and with relative measures only.
+which is least squares with barrier weights q; the slopes of the corner appear in the first slacks
+only. Source: Portnoy & Koenker 1997, Stat. Sci. 12:279-300, for the linear program; here in
+symmetric form, with G, and with relative measures only.
 """
 
 from __future__ import annotations
@@ -26,15 +28,24 @@ import numpy as np
 from ..numerics import linalg
 from ..problem.problem import Problem
 
-DIVERGED = 1e50  # for y of size 1
-STEP = 0.9995  # fraction of the way to the boundary, as in the paper
+# Coefficients, for y of size 1, beyond which the iteration has diverged.
+DIVERGED = 1e50
+# Fraction of the way to the boundary that a step goes, as in the paper.
+STEP = 0.9995
+# The residual parts begin so far from 0, in typical residuals.
+FIRST_PAD = 0.1
+# The gap is relative to the value, or to this part of what typical residuals cost, where the value
+# is less.
+LEAST_VALUE = 1e-3
+# Part of the diagonal added to a normal matrix that is singular: some hundred times its rounding.
+DIAGONAL_SHIFT = 1e-13
 
 
 @dataclass(slots=True, eq=False)
 class Point:
     """An interior point: phi (m,), dual a, slacks xu, xl, residual parts vp, vm (n,), relative gap.
 
-    The slacks are carried along: w - a would lose them to rounding near the end of the path.
+    The slacks are carried along: w upper - a would lose them to rounding near the end of the path.
     """
 
     phi: np.ndarray
@@ -46,26 +57,29 @@ class Point:
     gap: float = np.inf
 
 
-def central_path(problem: Problem, phi, r, scale: float) -> Iterator[Point]:
+def central_path(problem: Problem, phi: np.ndarray, r: np.ndarray, scale: float) -> Iterator[Point]:
     """Interior points with falling gap, the first made from phi (m,) and its residuals r (n,).
 
-    ``scale`` is a typical residual.
+    ``scale`` is a typical residual. The path ends where numbers overflow or no longer change.
     """
-    rows, w = problem.rows, problem.rows.w
-    pad, least = 0.1 * scale, 1e-3 * scale * w.sum()
-    point = Point(phi, np.zeros(len(r)), w, w, np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad)
+    rows, w, loss = problem.rows, problem.rows.w, problem.loss
+    pad, least = FIRST_PAD * scale, LEAST_VALUE * scale * loss.steepest * w.sum()
+    vp, vm = np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad
+    point = Point(phi, np.zeros(len(r)), loss.upper * w, -loss.lower * w, vp, vm)
     while True:
         r = rows.residual(point.phi)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it ends where numbers do
-            point.gap = (point.vp @ point.xu + point.vm @ point.xl) / max(w @ np.abs(r), least)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            value = max(w @ loss.value(r), least)
+            point.gap = float((point.vp @ point.xu + point.vm @ point.xl) / value)
         yield point
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             last, point = point, _step(problem, point, r)
-        if not np.abs(point.phi).max(initial=0.0) < DIVERGED or np.array_equal(last.a, point.a):
+        finite = np.abs(point.phi).max(initial=0.0) < DIVERGED
+        if not finite or np.array_equal(last.a, point.a):
             return
 
 
-def _step(problem: Problem, point: Point, r) -> Point:
+def _step(problem: Problem, point: Point, r: np.ndarray) -> Point:
     """One predictor and corrector from a point with residuals r."""
     rows, quadratic = problem.rows, problem.quadratic
     phi, a, xu, xl, vp, vm = point.phi, point.a, point.xu, point.xl, point.vp, point.vm
@@ -77,7 +91,7 @@ def _step(problem: Problem, point: Point, r) -> Point:
     factor = problem.factor(q)
     if factor.rcond == 0.0:
         M = rows.gram(q) + quadratic.G
-        factor = linalg.factor_shifted(M + 1e-13 * np.diag(np.diag(M)), rows.gram_all)
+        factor = linalg.factor_shifted(M + DIAGONAL_SHIFT * np.diag(np.diag(M)), rows.gram_all)
     rp = quadratic.gradient(phi) - rows.adjoint(a)
     rd = r - vp + vm
     # 2. Predictor.
@@ -92,7 +106,7 @@ def _step(problem: Problem, point: Point, r) -> Point:
     return _move(point, step, together=not quadratic.flat)
 
 
-def _direction(problem, factor, point: Point, q, rp, rd, cu, cl) -> Point:
+def _direction(problem: Problem, factor: linalg.Factor, point: Point, q, rp, rd, cu, cl) -> Point:
     """The Newton direction for right-hand sides cu, cl, as differences of a Point."""
     rows = problem.rows
     t = rd - cu / point.xu + cl / point.xl
@@ -123,7 +137,7 @@ def _move(point: Point, step: Point, together: bool = False) -> Point:
     )
 
 
-def _longest(x, dx) -> float:
+def _longest(x: np.ndarray, dx: np.ndarray) -> float:
     """The longest step <= 1 that keeps x + step dx positive, a little short of the boundary."""
     fastest = float(np.min(dx / x))
     return min(1.0, -STEP / fastest) if fastest < 0.0 else 1.0

@@ -1,11 +1,12 @@
-"""Least squares in closed form: B = (X'X)^-1 X'y, refined.
+"""Least squares in closed form, refined.
 
-    (Z'WZ + G) phi = Z'Wy + h
+    (Z'diag(w)Z + G) phi = Z'(w y) + h
 
-is solved by Cholesky factorisation in coordinates where Z'WZ is well-conditioned (``rows.py``; if need
-be after an orthogonal factorisation), and then refined: phi += (Z'WZ + G)^-1 (Z'Wr - G phi + h) with
-residuals r from the data. These corrected seminormal equations end at the accuracy of a QR
-factorisation of Z (Bjorck, Numerical Methods for Least Squares Problems, 1996, section 6.6.5).
+is solved by Cholesky factorisation in coordinates where Z'diag(w)Z is well-conditioned
+(``rows.py``; if need be after an orthogonal factorisation), and then refined: phi += (Z'diag(w)Z +
+G)^-1 (Z'(w r) - G phi + h) with residuals r from the data. These corrected seminormal equations end
+at the accuracy of a QR factorisation of Z (Bjorck, Numerical Methods for Least Squares Problems,
+1996, section 6.6.5).
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import numpy as np
 
 from ..numerics import linalg
 from ..problem.problem import Problem
-from ..problem.solution import Options, Pair, Work
+from ..problem.solution import Options, Pair, Tally
 
 REFINEMENTS = 4  # each contracts the error by at least 1e-4: more cannot help
 
 
-def minimise(problem: Problem, options: Options, work: Work) -> Pair:
+def minimise(problem: Problem, options: Options, work: Tally) -> Pair:
+    """The optimal pair for the squared loss, whose slopes are the residuals themselves."""
     phi, r = least_squares(problem)
     work.n_iter = 1
     return Pair(phi, r)
 
 
-def least_squares(problem: Problem):
+def least_squares(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """(phi, r): the minimiser and its residuals if all open rows were quadratic."""
     rows = problem.rows
     quadratic = problem.quadratic
@@ -41,11 +43,11 @@ def least_squares(problem: Problem):
     return phi, r
 
 
-def start(problem: Problem, options: Options):
-    """(phi, r) of least squares, or of the start the user gave if its value is lower."""
+def start(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(phi, r, given): least squares, or the start that is ``given``, if that is not worse."""
     phi, r = least_squares(problem)
     if options.start is not None:
         other = problem.rows.residual(options.start)
-        if problem.value(other, options.start) < problem.value(r, phi):
-            return options.start, other
-    return phi, r
+        if problem.value(other, options.start) <= problem.value(r, phi):
+            return options.start, other, True
+    return phi, r, False

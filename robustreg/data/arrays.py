@@ -1,0 +1,81 @@
+"""Sources in memory, or mapped into it: dense arrays of any dtype and order, and CSR matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from .blocks import BLOCK, Blocks, rows_of
+from .source import Part, Source
+
+GROUPS = 16  # of parts, for so many threads at most
+
+
+class ArraySource:
+    """A 2-D array X, which is only read, y (n,) float64 and weights w (n,) > 0 or None for ones."""
+
+    is_sparse = False
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None):
+        self.X, self.y, self.w, self.blocks = X, y, w, Blocks(X)
+        self.n_rows, self.n_features = X.shape
+        self.n_groups = min(self.blocks.n_blocks, GROUPS)
+
+    @property
+    def weight(self) -> float:
+        return _weight(self.y, self.w)
+
+    def parts(self, group: int) -> Iterator[Part]:
+        n_blocks = self.blocks.n_blocks
+        numbers = range(n_blocks * group // self.n_groups, n_blocks * (group + 1) // self.n_groups)
+        for rows, block in self.blocks.some(numbers):
+            yield Part(block, self.y[rows], None if self.w is None else self.w[rows], rows.start)
+
+    def take(self, index: np.ndarray | slice) -> Part:
+        return Part(
+            rows_of(self.X, index), self.y[index], None if self.w is None else self.w[index]
+        )
+
+
+class SparseSource:
+    """A CSR matrix or array X, y (n,) float64 and weights w (n,) > 0 or None for ones."""
+
+    is_sparse = True
+
+    def __init__(self, X, y: np.ndarray, w: np.ndarray | None):
+        self.X = sparse.csr_array(X, dtype=np.float64)
+        self.y, self.w = y, w
+        self.n_rows, self.n_features = X.shape
+        filled = X.nnz + X.shape[0]
+        n_parts = min(max(1, filled // BLOCK), self.n_rows)
+        self.edges = np.arange(n_parts + 1) * self.n_rows // n_parts
+        self.n_groups = min(n_parts, GROUPS)
+
+    @property
+    def weight(self) -> float:
+        return _weight(self.y, self.w)
+
+    def parts(self, group: int) -> Iterator[Part]:
+        n_parts = len(self.edges) - 1
+        for k in range(n_parts * group // self.n_groups, n_parts * (group + 1) // self.n_groups):
+            rows = slice(self.edges[k], self.edges[k + 1])
+            yield Part(
+                self.X[rows],
+                self.y[rows],
+                None if self.w is None else self.w[rows],
+                int(rows.start),
+            )
+
+    def take(self, index: np.ndarray | slice) -> Part:
+        return Part(self.X[index], self.y[index], None if self.w is None else self.w[index])
+
+
+def make_source(X, y: np.ndarray, w: np.ndarray | None) -> Source:
+    """The source for X (n, p), an array or a CSR matrix, y (n,) and w (n,) or None."""
+    return SparseSource(X, y, w) if sparse.issparse(X) else ArraySource(X, y, w)
+
+
+def _weight(y, w) -> float:
+    return float(len(y) if w is None else w.sum())

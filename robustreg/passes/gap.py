@@ -1,0 +1,126 @@
+"""The duality gap of all rows, from the second pass: what proves a fit in passes.
+
+From u, the slopes psi(r), a dual point with Z'(w u) = L'L phi is made by changing the open rows
+inside of their bounds. Shrunk into its box, by a factor of at least 1 - ``outside``, it proves the
+gap, since the dual function is concave and D(0) = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.source import Refused
+from ..numerics import linalg
+from ..numerics.precision import EPS
+from ..problem.duality import AT_BOUND
+from ..problem.losses import Loss
+from ..problem.problem import Problem
+from ..problem.solution import Pair, Tally
+from .all_rows import AllRows, Outcome
+from .settling import Verified
+
+PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
+NEAR = 1e-6  # steepest slopes from a knot, a row is looked at closely
+
+
+def proved(
+    problem: AllRows, left, small: Problem, pair: Pair, unique: bool, seen: Verified, tally: Tally
+) -> Outcome:  # fmt: skip
+    """One more step on the gradient of all rows, and the duality gap before it; Refused without a
+    proof.
+
+    ``pair`` is (phi, u) of the ``small`` problem, phi in the coordinates of the frame; ``left`` has
+    its rows.
+    """
+    if problem.loss.is_corner:
+        gap = _gap_of_corner(problem, left, pair, seen)
+    else:
+        gap = _gap_of_smooth(problem, left, small, pair, seen)
+    if not gap.relative <= PROVED:
+        raise Refused(f"The duality gap of all rows is {gap.relative:.2g}, and no proof.")
+    penalty = 0.5 * np.sum(np.square(problem.penalty_root @ pair.phi))
+    objective = problem.unit * (seen.cost + penalty - 0.5 * gap.decrement) / problem.source.weight
+    outside = close = None
+    if seen.outside:
+        outside, close = np.concatenate(seen.outside), np.concatenate(seen.close)
+    phi = pair.phi + gap.step
+    value = float(objective)
+    return Outcome(problem.frame, phi, value, gap.relative, unique, outside, close, tally)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gap:
+    """The gap ``relative`` to the objective, and a ``step`` (m,) that lowers twice the objective of
+    all rows by ``decrement``.
+    """
+
+    step: np.ndarray
+    decrement: float
+    relative: float
+
+
+def _gap_of_smooth(problem: AllRows, left, small: Problem, pair: Pair, seen: Verified) -> Gap:
+    """For a loss with a quadratic piece: one step of Newton's method.
+
+    Its decrement is twice what the step gains, and so what the dual point u lacks.
+    """
+    loss, phi, L = problem.loss, pair.phi, problem.penalty_root
+    target = left.r + left.Z @ left.base
+    # 1. The open rows inside the quadratic piece; one at a knot holds in one direction only.
+    inside = -loss.outside(target - left.Z @ phi)
+    near = np.flatnonzero(np.abs(inside) <= NEAR * loss.steepest)
+    inside[near] -= AT_BOUND * loss.steepest + _rounding(target[near], left.Z[near], phi)
+    factor = linalg.factor(small.rows.gram(left.w * (inside > 0.0)) + small.quadratic.G)
+    if not factor.sound:
+        raise Refused("The minimiser is not unique, or nearly so.")
+    # 2. The step on the gradient of all rows.
+    missing = seen.adjoint - L.T @ (L @ phi)
+    step = factor.solve(missing)
+    decrement = step @ missing
+    # 3. u moves by (step'H step / w)^(1/2) at most, relative to the nearer bound.
+    w = problem.source.w
+    bound = min(loss.upper, -loss.lower)
+    outside = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
+    return Gap(step, float(decrement), float(0.5 * decrement / seen.near + outside))
+
+
+def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
+    """For a corner: the rows at it, U, take up what the others leave over."""
+    loss, phi, L, w, Z = problem.loss, pair.phi, problem.penalty_root, left.w, left.Z
+    target = left.r + Z @ left.base
+    r, u = target - Z @ phi, pair.u.copy()
+    # 1. Z'(w u) = L'L phi, by a change of u on U.
+    missing = seen.adjoint - L.T @ (L @ phi) + Z.T @ (w * u)
+    U = np.flatnonzero(loss.held(u, AT_BOUND))
+    normal = linalg.normal_equations(np.sqrt(w[U])[:, None] * Z[U])
+    change = Z[U] @ normal.solve(missing)
+    u[U] -= change
+    step = np.zeros(len(phi))
+    if not problem.alpha:
+        step = normal.solve(Z[U].T @ (w * r)[U])
+    # 2. What these rows cannot take costs what the penalty makes of it, or the dual point is not
+    #    quite feasible.
+    missing = np.abs(missing - Z[U].T @ (w[U] * change))
+    curvature = np.square(L).sum(axis=0)
+    costs = missing * (np.abs(phi) + seen.near / problem.source.weight)
+    excess = np.sum(np.where(curvature > 0.0, 0.5 * np.square(missing) / curvature, costs))
+    # 3. How far outside of its box u is, and where it is no slope of the loss at r, but for
+    #    rounding.
+    outside = max(_outside_box(loss, u), 0.0)
+    lost = loss.value(r) - r * u
+    doubtful = np.flatnonzero(lost > AT_BOUND * loss.value(r))
+    noise = _rounding(target[doubtful], Z[doubtful], phi)
+    excess += w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
+    return Gap(step, 0.0, float(excess / seen.near + outside))
+
+
+def _outside_box(loss: Loss, u: np.ndarray) -> float:
+    """The largest u / upper or u / lower, less 1."""
+    return float(np.maximum(u / loss.upper, u / loss.lower).max(initial=1.0) - 1.0)
+
+
+def _rounding(target, Z, phi):
+    """How far off residuals may be only because float64 rounds the terms they are made of."""
+    return 4.0 * EPS * (np.abs(target) + np.abs(Z) @ np.abs(phi))

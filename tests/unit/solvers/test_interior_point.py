@@ -1,0 +1,66 @@
+"""The central path for corners: inside its box, towards the minimiser, beside HiGHS."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from robustreg.solvers.interior_point import central_path
+from unit.constructed import CORNERS, constructed, value
+
+corners = pytest.mark.parametrize("loss", CORNERS.values(), ids=CORNERS.keys())
+
+
+def end_of(problem, phi, gap=1e-13):
+    """The first point of the path with such a gap, all points before it, and itself."""
+    points = []
+    for point in central_path(problem, phi, problem.rows.residual(phi), 1.0):
+        points.append(point)
+        if point.gap <= gap or len(points) == 60:
+            break
+    return points
+
+
+@corners
+@pytest.mark.parametrize("penalty", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_leads_to_the_constructed_minimiser(loss, penalty, seed):
+    made = constructed(seed, loss, settled=penalty, penalty=penalty)
+    points = end_of(made.problem, np.zeros(4))
+    assert points[-1].gap <= 1e-13
+    assert len(points) <= 30
+    np.testing.assert_allclose(points[-1].phi, made.phi, atol=1e-9)
+    np.testing.assert_allclose(points[-1].a / made.problem.rows.w, made.u, atol=1e-6)
+
+
+@corners
+def test_every_point_is_inside(loss):
+    made = constructed(4, loss)
+    w = made.problem.rows.w
+    for point in end_of(made.problem, np.zeros(4)):
+        for part in (point.xu, point.xl, point.vp, point.vm):
+            assert np.all(part > 0.0)
+        np.testing.assert_allclose(point.xu, loss.upper * w - point.a, atol=1e-12)
+        np.testing.assert_allclose(point.xl, point.a - loss.lower * w, atol=1e-12)
+
+
+@corners
+def test_the_gap_bounds_the_value(loss):
+    """Once the path is feasible, what it lacks to the minimum is at most its gap."""
+    made = constructed(5, loss, settled=False, penalty=False)
+    best = value(made.problem, made.phi)
+    cost = made.problem.rows.w @ loss.value(made.r)
+    for point in end_of(made.problem, np.zeros(4))[3:]:
+        lacking = value(made.problem, point.phi) - best
+        assert lacking <= 3.0 * point.gap * (cost + abs(lacking)) + 1e-12 * cost
+
+
+@corners
+def test_highs_finds_the_same_value(loss):
+    problem = constructed(6, loss, settled=False, penalty=False).problem
+    Z, y, w = problem.rows.take(np.arange(60)), problem.rows.y, problem.rows.w
+    eye = np.eye(60)
+    costs = np.concatenate([-problem.quadratic.h, loss.upper * w, -loss.lower * w])
+    bounds = [(None, None)] * 4 + [(0.0, None)] * 120
+    program = linprog(costs, A_eq=np.hstack([Z, eye, -eye]), b_eq=y, bounds=bounds, method="highs")
+    found = value(problem, end_of(problem, np.zeros(4))[-1].phi)
+    assert found == pytest.approx(program.fun + problem.quadratic.c, rel=1e-9)

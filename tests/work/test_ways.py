@@ -1,0 +1,125 @@
+"""Which way each kind of data goes, in how many passes, and why not in passes: nothing falls back
+in silence.
+"""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from robustreg import LinearRegressor, LinearRegressorCV
+
+LOSSES = ["mse", "huber", "mae"]
+
+
+def plain(n=20_000, p=5, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    return X, X @ np.arange(1.0, p + 1.0) + rng.standard_t(2, n)
+
+
+def few_rows():
+    return plain(400, 5)
+
+
+def no_more_rows_than_columns():
+    return plain(12, 5)
+
+
+def a_constant_column():
+    X, y = plain()
+    return np.column_stack([X, np.full(len(y), 2.0)]), y
+
+
+def a_copied_column():
+    X, y = plain()
+    return X[:, [0, 1, 2, 0]], y
+
+
+def mostly_zeros_in_csr():
+    X, y = plain()
+    return sparse.csr_array(np.where(np.abs(X) > 1.5, X, 0.0)), y
+
+
+def a_column_of_csr_far_from_zero():
+    X, y = plain()
+    return sparse.csr_array(X + 100.0), y
+
+
+def an_exact_line():
+    X, _ = plain()
+    return X, X @ np.ones(5)
+
+
+def y_as_large_as_1e200():
+    X, y = plain()
+    return X, 1e200 * y
+
+
+PASSES, DIRECT = "passes", "direct"
+# kind of data: (way, passes, a part of the refusal) for mse, huber and mae.
+TABLE = {
+    plain: [(PASSES, 2, ""), (PASSES, 2, ""), (PASSES, 2, "")],
+    few_rows: [(PASSES, 2, ""), (PASSES, 1, ""), (PASSES, 1, "")],
+    no_more_rows_than_columns: [(DIRECT, 0, "few rows")] * 3,
+    a_constant_column: [(DIRECT, 0, "dependent")] * 3,
+    a_copied_column: [(DIRECT, 0, "dependent")] * 3,
+    mostly_zeros_in_csr: [(PASSES, 2, ""), (PASSES, 2, ""), (PASSES, 2, "")],
+    a_column_of_csr_far_from_zero: [(DIRECT, 0, "mean far from 0")] * 3,
+    an_exact_line: [(DIRECT, 0, "exact"), (DIRECT, 0, "near a knot"), (DIRECT, 0, "exact")],
+    y_as_large_as_1e200: [(DIRECT, 0, "y has values")] * 3,
+}
+CASES = [
+    (kind, loss, *row)
+    for kind, rows in TABLE.items()
+    for loss, row in zip(LOSSES, rows, strict=True)
+]
+
+
+@pytest.mark.parametrize(("kind", "loss", "way", "passes", "reason"), CASES)
+def test_kind_of_data_way_and_passes(kind, loss, way, passes, reason):
+    work = LinearRegressor(loss, delta=1.0).fit(*kind()).work_
+    assert (work.way, work.n_passes) == (way, passes)
+    assert reason in work.refused
+    assert bool(work.refused) == (way == DIRECT)
+    assert (work.n_kept > 0) == (way == PASSES and loss != "mse")
+    if kind is few_rows and loss != "mse":
+        assert work.n_kept == 400  # all rows are kept open
+
+
+def test_weights_that_differ_by_decades_go_the_direct_way():
+    X, y = plain()
+    w = np.where(np.arange(len(y)) % 2, 1.0, 1e-7)
+    assert "sample_weight" in LinearRegressor("huber").fit(X, y, w).work_.refused
+
+
+def test_a_delta_near_the_rounding_of_y_goes_the_direct_way():
+    assert "delta" in LinearRegressor("huber", delta=1e-7).fit(*few_rows()).work_.refused
+
+
+def test_what_is_small_or_asked_for_is_not_told_as_a_refusal():
+    X, y = plain(100, 5)
+    work = LinearRegressor("mse").fit(X, y).work_
+    assert (work.way, work.n_passes) == (DIRECT, 0)
+    work = LinearRegressor("mse", solver="scipy").fit(X, y).work_
+    assert (work.way, work.refused) == ("scipy", "")
+
+
+def test_the_work_of_several_targets_and_of_a_scale_is_added_up():
+    X, y = plain()
+    work = LinearRegressor("huber").fit(X, np.column_stack([y, -y, y[::-1]])).work_
+    assert (work.way, work.n_passes) == (PASSES, 6)
+    assert LinearRegressor("huber", scale="mad").fit(X, y).work_.n_passes >= 6
+    assert LinearRegressorCV("huber").fit(X, y).work_.way == PASSES
+
+
+def test_verbose_tells_a_refusal(capsys):
+    LinearRegressor("huber", verbose=1).fit(*a_copied_column())
+    assert "dependent" in capsys.readouterr().out
+
+
+def test_rows_settled_wrongly_are_counted():
+    X, y = plain(200_000, 10, seed=5)
+    works = [LinearRegressor("mae").fit(X[i::4], y[i::4]).work_ for i in range(4)]
+    for work in works:
+        assert work.n_passes == 2 + work.n_fixups
+        assert work.n_kept < 12_500
