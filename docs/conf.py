@@ -7,7 +7,13 @@ import robustreg
 project = "robustreg"
 author = "The robustreg developers"
 version = release = robustreg.__version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "myst_parser", "sphinx_gallery.gen_gallery"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
 html_title = "robustreg"
 html_theme = "pydata_sphinx_theme"
 html_sidebars = {"**": []}
@@ -27,4 +33,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "show_memory": False,
 }
-warnings.filterwarnings("ignore", category=FutureWarning)  # of the packages that bring the examples' data
+warnings.filterwarnings(
+    "ignore", category=FutureWarning
+)  # of the packages that bring the examples' data

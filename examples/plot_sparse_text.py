@@ -2,8 +2,8 @@
 A sparse text problem
 =====================
 
-Ratings of short reviews from their words: a sparse matrix, more columns than many least squares solvers like, and one
-review in eight rated by someone who held the scale upside down.
+Ratings of short reviews from their words: a sparse matrix, more columns than many least squares
+solvers like, and one review in eight rated by someone who held the scale upside down.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,20 @@ from sklearn.feature_extraction.text import CountVectorizer
 from robustreg import LinearRegressor
 
 VALUE = {"superb": 3.0, "good": 2.0, "fine": 1.0, "dull": -1.0, "bad": -2.0, "awful": -3.0}
-FILLER = ["plot", "actor", "scene", "music", "light", "story", "voice", "stage", "song", "crowd", "seat", "night"]
+FILLER = [
+    "plot",
+    "actor",
+    "scene",
+    "music",
+    "light",
+    "story",
+    "voice",
+    "stage",
+    "song",
+    "crowd",
+    "seat",
+    "night",
+]
 
 # %%
 # Reviews made of some of these words, and a rating that is the sum of their values, with noise:
@@ -31,7 +44,9 @@ rating[upside_down] = 8.0 - 2.0 * rating[upside_down]
 
 vectorizer = CountVectorizer(ngram_range=(1, 2))
 X = vectorizer.fit_transform(reviews)
-print(f"{X.shape[0]} reviews, {X.shape[1]} words and pairs, {100 * X.nnz / np.prod(X.shape):.1f} % of it not zero")
+print(
+    f"{X.shape[0]} reviews, {X.shape[1]} words and pairs, {100 * X.nnz / np.prod(X.shape):.1f} % of it not zero"
+)
 place = [vectorizer.vocabulary_[word] for word in VALUE]
 models = {
     loss: LinearRegressor(loss, delta=1.0, alpha=alpha).fit(X, rating)
@@ -39,10 +54,12 @@ models = {
 }
 for loss, model in models.items():
     off = np.abs(model.coef_[place] - list(VALUE.values())).mean()
-    print(f"{loss:<5}  values of the six words off by {off:.2f} on average, certified: {model.converged_}")
+    print(
+        f"{loss:<5}  values of the six words off by {off:.2f} on average, certified: {model.converged_}"
+    )
 
-# %%
-# The squared loss listens to those who held the scale upside down; the other two recover what a word is worth.
+# %% The squared loss listens to those who held the scale upside down; the other two recover what a
+# word is worth.
 
 styles = {"mse": ("#0072B2", "o"), "mae": ("#D55E00", "^"), "huber": ("#009E73", "s")}
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")

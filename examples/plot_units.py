@@ -2,8 +2,8 @@
 Changing units, beside other estimators
 =======================================
 
-A target in other units is the same problem, and its coefficients ought to change by that factor and by nothing else.
-Here y is multiplied by powers of ten, and the fit divided by them again.
+A target in other units is the same problem, and its coefficients ought to change by that factor and
+by nothing else. Here y is multiplied by powers of ten, and the fit divided by them again.
 """
 
 import warnings
@@ -42,7 +42,14 @@ for name, (model, *_) in MODELS.items():
 
 figure, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
 for name, (_, color, dashes, marker) in MODELS.items():
-    ax.semilogy(powers, np.maximum(changes[name], 1e-16), color=color, linestyle=dashes, marker=marker, label=name)
+    ax.semilogy(
+        powers,
+        np.maximum(changes[name], 1e-16),
+        color=color,
+        linestyle=dashes,
+        marker=marker,
+        label=name,
+    )
 ax.set(
     xlabel="y times 10 to the power of", ylabel="relative change of a coefficient", ylim=(3e-17, 5.0),
     title="what a change of units does",

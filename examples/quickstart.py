@@ -27,7 +27,9 @@ show("Four points on a bent line:", x, y, delta=0.1)
 show("\nA fifth point, recorded as 25 instead of 2.5: mse follows it, mae and huber do not:",
      np.append(x, [[5.0]], axis=0), np.append(y, 25.0), delta=0.1)  # fmt: skip
 
-print("\nDiabetes progression of 442 patients (scikit-learn's data), delta chosen by cross-validation:")
+print(
+    "\nDiabetes progression of 442 patients (scikit-learn's data), delta chosen by cross-validation:"
+)
 X, y = load_diabetes(return_X_y=True)
 folds = KFold(5, shuffle=True, random_state=0)
 search = GridSearchCV(
