@@ -4,7 +4,7 @@ unchanged.
 
 import numpy as np
 import pytest
-from problems import way
+from problems import slow, way
 from scipy.optimize import linprog, minimize
 from scipy.sparse import csr_array
 
@@ -78,7 +78,7 @@ def test_the_minimum_is_that_of_scipy(seed, toy, alpha):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 @pytest.mark.parametrize("storage", [np.asarray, csr_array])
-@pytest.mark.parametrize("n", [4_000, 30_000])
+@pytest.mark.parametrize("n", [4_000, *slow(30_000)])
 @pytest.mark.parametrize("toy", TOYS)
 def test_both_ways_agree_and_the_proof_confirms(toy, n, storage, alpha):
     loss, (X, y, w) = TOYS[toy], data(n)

@@ -11,7 +11,8 @@ SIZES = [(50, 3), (400, 5), (3_000, 5), (60_000, 12)]
 def cases():
     for loss, delta in [("mse", 1.0), ("mae", 1.0), ("huber", 0.5), ("huber", 0.01)]:
         for n, p in SIZES:
-            yield pytest.param(loss, delta, n, p, id=f"{loss}-{delta}-{n}x{p}")
+            marks = [pytest.mark.slow] if n > 1_000 else []
+            yield pytest.param(loss, delta, n, p, marks=marks, id=f"{loss}-{delta}-{n}x{p}")
 
 
 def data(n, p, weighted):
