@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks  # pyright: ignore[reportAssignmentType]
+    from sklearn.callback import (  # pyright: ignore[reportAssignmentType]
+        CallbackSupportMixin,
+        with_callbacks,
+    )
 except ImportError:
 
     class CallbackSupportMixin:

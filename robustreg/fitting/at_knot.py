@@ -129,7 +129,7 @@ def _fit(source, outcome: Outcome, spec: Specification) -> Fit:
 
 def _outliers(source, outcome: Outcome, b, b0, spec: Specification) -> np.ndarray:
     """Which rows are beyond a knot, (n, 1)."""
-    if outcome.outside is None:  # of a scale that vanished, or of least squares on the way to one
+    if outcome.outside is None:  # passes do not tell it at a corner, nor for least squares
         return beyond(source.X, source.y, b, b0, spec.loss)[:, None]
     return beyond_of(source, outcome, b, b0, spec.loss)[:, None]
 
@@ -139,9 +139,9 @@ def beyond_of(source, outcome: Outcome, b, b0, loss: Loss) -> np.ndarray:
     outside, close = outcome.outside, outcome.close
     assert outside is not None, "only a loss with knots has rows beyond one"
     assert close is not None
-    part = source.take(close)
-    outside[close] = beyond(part.X, part.y, b, b0, loss)
-    return outside
+    found, part = outside.copy(), source.take(close)
+    found[close] = beyond(part.X, part.y, b, b0, loss)
+    return found
 
 
 def _scale(source, outcome: Outcome, level: float, rule: Rule):

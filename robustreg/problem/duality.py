@@ -46,9 +46,11 @@ def beyond(X, y: np.ndarray, coef: np.ndarray, intercept: float, loss: Loss) -> 
     row counts as outside if r = y - intercept - X coef is outside [left, right] by more than what
     rounding of its terms can do, 8 EPS (abs(y) + abs(intercept) + abs(X) abs(coef)): computing r in
     float64 takes half of that, coef and intercept rounded to float64 a part of the rest. At a
-    corner, so: if r is not 0.
+    corner that is every row whose r is more than rounding; of least squares there is none.
     """
     n, p = X.shape
+    if not loss.is_bounded:
+        return np.zeros(n, dtype=bool)
     step = max(16, CHUNK // max(1, p))
     out, size = np.empty(n, dtype=bool), np.abs(coef)
     with np.errstate(over="ignore", invalid="ignore"):
