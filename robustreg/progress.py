@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 try:
-    from sklearn.callback import (  # pyright: ignore[reportAssignmentType]
-        CallbackSupportMixin,
+    from sklearn.callback import (
+        CallbackSupportMixin,  # pyright: ignore[reportAssignmentType]
         with_callbacks,
     )
 except ImportError:
