@@ -1,8 +1,7 @@
 import os
 
-os.environ["SCIPY_ARRAY_API"] = (
-    "1"  # before SciPy is imported: scikit-learn's array API checks need it
-)
+# Before SciPy is imported: scikit-learn's array API checks need it.
+os.environ["SCIPY_ARRAY_API"] = "1"
 
 
 def pytest_addoption(parser):

@@ -6,11 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+from problems import slow
 
 from robustreg import LinearRegressor
 
 
-@pytest.mark.parametrize("seed", [1, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("seed", [1, 3, *slow(4, 5, 6, 8)])
 @pytest.mark.parametrize("loss", ["mae", "huber"])
 def test_rows_drawn_from_seven_fit_without_a_warning_as_the_seven_with_weights(loss, seed):
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from problems import slow
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -163,7 +164,7 @@ def test_a_fit_that_fails_tears_its_callbacks_down_and_leaves_the_earlier_one(re
     assert len(recorder.begun) - len(recorder.ended) == recorder.torn_down
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [None, *slow(2)])
 def test_scikit_learns_progress_bar(capfd, n_jobs):
     pytest.importorskip("rich")
     callback = pytest.importorskip("sklearn.callback")

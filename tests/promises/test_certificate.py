@@ -42,7 +42,7 @@ def test_fits_are_proved_and_uniqueness_agrees(block):
 
 
 @pytest.mark.parametrize("alpha", [0.0, *slow(0.3)])
-@pytest.mark.parametrize("loss", ["mse", "mae", *slow("huber")])
+@pytest.mark.parametrize("loss", ["mae", *slow("mse", "huber")])
 def test_a_coefficient_moved_in_its_sixth_digit_shows(loss, alpha):
     for seed in range(20):
         X, y = noisy(seed=seed)
@@ -62,7 +62,7 @@ def test_a_coefficient_moved_in_its_sixth_digit_shows(loss, alpha):
         )
 
 
-@pytest.mark.parametrize("size", [1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("size", [1e-2, *slow(1e-4, 1.0)])
 @pytest.mark.parametrize("alpha", [0.3, *slow(0.0)])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_bound_holds_and_is_tight_far_from_the_minimum(loss, alpha, size):

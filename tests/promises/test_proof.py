@@ -280,7 +280,7 @@ def test_a_penalty_that_only_chooses_among_minimisers_is_no_obstacle(name, alpha
 # -- the bound ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [*range(4), *slow(*range(4, 40))])
+@pytest.mark.parametrize("seed", [0, *slow(*range(1, 40))])
 def test_no_candidate_is_below_the_bound_of_another(seed):
     _, wrong = check(seed)
     assert not wrong
