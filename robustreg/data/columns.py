@@ -23,6 +23,7 @@ mostly not zero is held dense, where it can be shifted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,12 @@ class DenseColumns:
     ) -> DenseColumns:
         """Columns of X scaled to about unit size with weights w (n,), and shifted if ``centre``."""
         return cls(X, *_standardise(X, w / w.sum(), centre, offset))
+
+    def some(self, kept: np.ndarray) -> DenseColumns:
+        """The columns ``kept`` (r,), ascending, shifted and scaled as they are here."""
+        peak = None if self.peak is None else self.peak[kept]
+        X = self.inner.X[:, kept]
+        return DenseColumns(X, self.shift[kept], self.inverse_scale[kept], peak)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         for rows, block in self.inner:
@@ -193,6 +200,17 @@ class SparseColumns:
         spread = np.sqrt(share @ relative)
         inverse = _reciprocal(unit * power_of_two(np.where(spread == 0.0, 1.0, spread)))
         return np.where(spread == 0.0, 0.0, inverse), peak
+
+    def some(self, kept: np.ndarray) -> SparseColumns:
+        """The columns ``kept`` (r,), ascending, shifted and scaled as they are here."""
+        found = copy(self)
+        found.n_cols, found.step = len(kept), max(LEAST_ROWS, BLOCK // max(1, len(kept)))
+        found.full, found.thin = (np.flatnonzero(np.isin(kept, j)) for j in (self.full, self.thin))
+        found.dense = self.dense.some(np.flatnonzero(np.isin(self.full, kept)))
+        found.sparse = self.sparse[:, np.flatnonzero(np.isin(self.thin, kept))]
+        found.shift, found.peak = self.shift[kept], self.peak[kept]
+        found.inverse_scale = self.inverse_scale[kept]
+        return found
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         for start in range(0, self.n_rows, self.step):

@@ -10,6 +10,9 @@ in which columns and targets have about unit size; the only door back is
 Scales are powers of two and so round nothing. They go to the other factor: Z phi = C (phi / scale)
 + phi[p]. A column whose mean is of the size of its spread needs no shift; where none does, C is X
 itself.
+
+Where columns of X depend on others, Z has the independent ones only (``independent.py``), and
+b = y_scale * B phi[:r] is the vector of least norm with the same fitted values. C still has all.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 from ..numerics.precision import EPS
 from .blocks import dense, mean_squares, product
 from .columns import OFFSET, power_of_two
+from .independent import Independent
 from .source import Part, Refused, Source, spread_out
 
 SAMPLE = 2000  # rows that tell the size of columns and of y
@@ -31,22 +35,43 @@ UNEVEN = 1e6  # ratio of the largest weight to the least, beyond which digits of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """Coordinates; see the module. ``shift`` (p,) or None for zeros, ``inverse_scale`` (p,)."""
+    """Coordinates; see the module.
+
+    ``shift`` (p,) or None for zeros, ``inverse_scale`` (p,). ``independent`` are the columns of Z,
+    or None where all columns of X are, as far as is known.
+    """
 
     shift: np.ndarray | None
     inverse_scale: np.ndarray
     intercept: bool
     y_shift: float
     y_scale: float
+    independent: Independent | None = None
 
     @property
-    def n_features(self) -> int:
-        return len(self.inverse_scale)
+    def rank(self) -> int:
+        """The number of columns of Z, without that of ones."""
+        return len(self.unit)
 
     @property
     def n_cols(self) -> int:
-        """m: the features, and one for the intercept."""
-        return len(self.inverse_scale) + self.intercept
+        """m: the rank, and one for the intercept."""
+        return self.rank + self.intercept
+
+    @property
+    def kept(self) -> slice | np.ndarray:
+        """The columns of X that Z has."""
+        return slice(None) if self.independent is None else self.independent.kept
+
+    @property
+    def unit(self) -> np.ndarray:
+        """1 / scale of the columns of Z, (rank,)."""
+        return self.inverse_scale[self.kept]
+
+    @property
+    def B(self) -> np.ndarray:
+        """B (p, rank) with b = y_scale * B phi[:rank]."""
+        return np.diag(self.inverse_scale) if self.independent is None else self.independent.B
 
     # -- a part in these coordinates ----------------------------------------------------------
     def centred(self, part: Part):
@@ -66,35 +91,51 @@ class Frame:
 
     def residual_of(self, t: np.ndarray, C, phi: np.ndarray) -> np.ndarray:
         """r = t - Z phi (k,), in place of t (k,)."""
-        p, r = len(self.inverse_scale), t
-        r -= product(C, self.inverse_scale * phi[:p])
+        r = t
+        r -= product(C, self.spread(phi[: self.rank]))
         if self.intercept:
-            r -= phi[p]
+            r -= phi[-1]
         return r
+
+    def spread(self, slopes: np.ndarray) -> np.ndarray:
+        """The factors (p,) of the columns of C for slopes (rank,) of those of Z."""
+        if self.independent is None:
+            return self.inverse_scale * slopes
+        out = np.zeros(len(self.inverse_scale))
+        out[self.kept] = self.unit * slopes
+        return out
 
     def adjoint(self, C, v: np.ndarray) -> np.ndarray:
         """Z'v (m,) of rows whose centred columns are C (k, p), v (k,)."""
-        slopes = self.inverse_scale * product(v, C)
+        slopes = self.unit * product(v, C)[self.kept]
         return np.append(slopes, v.sum()) if self.intercept else slopes
 
     def gram(self, C, w: np.ndarray | None) -> np.ndarray:
         """Z'diag(w)Z (m, m) of rows whose centred columns are C (k, p); w (k,) or None for ones."""
-        p, scale = len(self.inverse_scale), self.inverse_scale
+        rank, kept, unit = self.rank, self.kept, self.unit
         G = np.empty((self.n_cols, self.n_cols))
         weighted = C if w is None else (C.T * w).T
-        G[:p, :p] = scale[:, None] * dense(product(C.T, weighted)) * scale
+        of_all = dense(product(C.T, weighted))
+        G[:rank, :rank] = unit[:, None] * of_all[kept][:, kept] * unit
         if self.intercept:
             ones = np.ones(C.shape[0]) if w is None else w
-            G[p, :p] = G[:p, p] = scale * product(ones, C)
-            G[p, p] = ones.sum()
+            G[rank, :rank] = G[:rank, rank] = unit * product(ones, C)[kept]
+            G[rank, rank] = ones.sum()
         return G
+
+    def part_of_gram(self, gram: np.ndarray) -> np.ndarray:
+        """Z'diag(w)Z (m, m), from that with all columns of X (p + 1, p + 1), or (p, p)."""
+        if self.independent is None:
+            return gram
+        inner = self.independent.kept
+        inner = np.append(inner, len(gram) - 1) if self.intercept else inner
+        return gram[np.ix_(inner, inner)]
 
     def rows(self, C, out: np.ndarray | None = None) -> np.ndarray:
         """Z (k, m), dense, of rows whose centred columns are C (k, p)."""
-        p = len(self.inverse_scale)
         Z = np.empty((C.shape[0], self.n_cols)) if out is None else out
-        np.multiply(dense(C), self.inverse_scale, out=Z[:, :p])
-        Z[:, p:] = 1.0
+        np.multiply(dense(C[:, self.kept]), self.unit, out=Z[:, : self.rank])
+        Z[:, self.rank :] = 1.0
         return Z
 
     def take(self, source: Source, index: np.ndarray | slice, phi: np.ndarray | None = None):
@@ -107,35 +148,42 @@ class Frame:
     # -- the units of the data ----------------------------------------------------------------
     def raw(self, phi: np.ndarray) -> tuple[np.ndarray, float]:
         """(b (p,), b0) in the units of the data."""
-        p = len(self.inverse_scale)
-        b = self.y_scale * (self.inverse_scale * phi[:p])
+        b = self.y_scale * self._slopes(phi[: self.rank])
         if not self.intercept:
             return b, 0.0
-        moved = 0.0 if self.shift is None else self.shift @ b
-        return b, float(self.y_shift + self.y_scale * phi[p] - moved)
+        return b, float(self.y_shift + self.y_scale * phi[-1] - self._moved(b))
 
     def from_raw(self, b: np.ndarray, b0: float) -> np.ndarray:
         """phi (m,) of coefficients in the units of the data: the inverse of ``raw``."""
-        slopes = b / (self.y_scale * self.inverse_scale)
+        a = b if self.independent is None else self.independent.slopes(b)
+        slopes = a / (self.y_scale * self.unit)
         if not self.intercept:
             return slopes
-        moved = 0.0 if self.shift is None else self.shift @ b
-        return np.append(slopes, (b0 + moved - self.y_shift) / self.y_scale)
+        return np.append(slopes, (b0 + self._moved(b) - self.y_shift) / self.y_scale)
+
+    def _slopes(self, phi: np.ndarray) -> np.ndarray:
+        """B phi (p,), for the slopes of phi (rank,)."""
+        return self.unit * phi if self.independent is None else self.independent.B @ phi
+
+    def _moved(self, b: np.ndarray) -> float:
+        """shift'b, where the shift of a dependent column follows from those of the others."""
+        shift = self.shift if self.independent is None else self.independent.shift
+        return 0.0 if shift is None else float(shift @ b)
 
     def rounding(self, phi: np.ndarray) -> float:
         """How far off fitted values may be because coefficients are rounded in the units of the
         data.
         """
         b, b0 = self.raw(phi)
-        moved = 0.0 if self.shift is None else np.abs(self.shift) @ np.abs(b)
+        shift = self.shift if self.independent is None else self.independent.shift
+        moved = 0.0 if shift is None else np.abs(shift) @ np.abs(b)
         offsets = (abs(b0) + abs(self.y_shift) + moved) / self.y_scale
         return float(EPS * (offsets + np.abs(phi).sum()))
 
     def penalty_root(self, strength: float) -> np.ndarray:
         """L (p, m) with ||L phi||^2 = strength * ||b / y_scale||^2."""
-        p = len(self.inverse_scale)
-        L = np.zeros((p, self.n_cols))
-        np.fill_diagonal(L, np.sqrt(strength) * self.inverse_scale)
+        L = np.zeros((len(self.inverse_scale), self.n_cols))
+        L[:, : self.rank] = np.sqrt(strength) * self.B
         return L
 
     def in_units(self, size: float) -> Frame:

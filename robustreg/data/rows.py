@@ -12,6 +12,9 @@ solvers meet m well-conditioned, linearly independent columns, and
     b  = y_scale * B phi[:rank],                        B = diag(1 / scale) T,
     b0 = y_shift + y_scale * phi[rank] - shift'b.
 
+Where columns of X depend on others to the last digit, Z has the independent ones only, and B is the
+way back from those (``independent.py``).
+
 The columns of B lie in the raw row space, so that b is the least-norm vector with its fitted
 values. As scales are powers of two, X B is Z T to the last digit: what holds for phi holds for b.
 """
@@ -27,8 +30,10 @@ from scipy import sparse
 from ..numerics import linalg
 from ..numerics.order import median
 from ..numerics.precision import EPS
+from .arrays import make_source
 from .blocks import BLOCK
 from .columns import LEAST_EXPONENT, DenseColumns, SparseColumns
+from .independent import Independent, find_independent
 
 SAMPLE = 1000  # rows that tell where the middle of y is
 # Roundings of the largest y: an y with less spread is a constant.
@@ -55,7 +60,8 @@ class Rows:
     linearly independent columns of X (centred, if there is an intercept); ``B`` (p, rank);
     ``basis``, T (p, rank), or None for the identity; ``by_block``, whether T is applied to blocks
     of rows before they are multiplied; ``gram_all``, Z'diag(w)Z (m, m), and its ``factor``;
-    ``orthogonal``, whether the orthogonal fallback was needed.
+    ``orthogonal``, whether the orthogonal fallback was needed; ``independent``, the columns of X
+    that Z has, or None for all.
     """
 
     columns: DenseColumns | SparseColumns
@@ -71,6 +77,7 @@ class Rows:
     y: np.ndarray
     y_shift: float
     y_scale: float
+    independent: Independent | None = None
 
     @property
     def n_rows(self) -> int:
@@ -80,6 +87,16 @@ class Rows:
     def n_cols(self) -> int:
         """m: rank, plus one for the intercept."""
         return self.rank + self.intercept
+
+    @property
+    def kept(self) -> slice | np.ndarray:
+        """The columns of X that Z has."""
+        return slice(None) if self.independent is None else self.independent.kept
+
+    @property
+    def shift(self) -> np.ndarray:
+        """What is subtracted from all columns of X, (p,)."""
+        return self.columns.shift if self.independent is None else self.independent.shift
 
     @property
     def delicate(self) -> bool:
@@ -190,7 +207,7 @@ class Rows:
             b = self.y_scale * (self.B @ phi[: self.rank] if slopes is None else slopes)
             b0 = 0.0
             if self.intercept:
-                b0 = self.y_shift + self.y_scale * phi[-1] - self.columns.shift @ b
+                b0 = self.y_shift + self.y_scale * phi[-1] - self.shift @ b
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(
                 "The coefficients overflow float64: the units of y are too large for those of X. "
@@ -200,15 +217,15 @@ class Rows:
 
     def from_raw(self, b: np.ndarray, b0: float) -> np.ndarray:
         """phi nearest to raw coefficients (b, b0): the inverse of ``raw`` on the row space."""
-        # Without a basis B is diagonal; with one, its columns are well-conditioned without the
-        # scales.
+        # The columns of a basis are well-conditioned without the scales.
         scale = self.columns.inverse_scale
-        slopes = np.divide(b, self.y_scale * scale, out=np.zeros(len(b)), where=scale > 0.0)
+        a = b if self.independent is None else self.independent.slopes(b)
+        slopes = np.divide(a, self.y_scale * scale, out=np.zeros(len(a)), where=scale > 0.0)
         if self.basis is not None:
             slopes = np.linalg.lstsq(self.basis, slopes, rcond=None)[0]
         if not self.intercept:
             return slopes
-        level = (b0 - self.y_shift + self.columns.shift @ b) / self.y_scale
+        level = (b0 - self.y_shift + self.shift @ b) / self.y_scale
         return np.append(slopes, level)
 
     def with_target(self, y: np.ndarray) -> Rows:
@@ -245,13 +262,31 @@ def make_rows(X: Any, w: np.ndarray, fit_intercept: bool) -> Rows:
     w = np.ldexp(w, 1 - np.frexp(w.max())[1])
     kind = SparseColumns if sparse.issparse(X) else DenseColumns.standardised
     plain = _plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
-    if plain.rank <= len(w) and (factor := linalg.factor(M := plain.gram(w))).sound:
-        return replace(plain, B=np.diag(plain.columns.inverse_scale), gram_all=M, factor=factor)
+    if plain.rank <= len(w):
+        M = plain.gram(w)
+        if (factor := linalg.factor(M)).sound:
+            return replace(plain, B=np.diag(plain.columns.inverse_scale), gram_all=M, factor=factor)
+        if (found := _independent(X, w, plain.columns, M)) and found.factor.sound:
+            return found
     # Every dense column is centred now, however small its mean: a combination of columns may have a
     # small spread.
     rows = _orthogonal(_plain_rows(kind(X, w, fit_intercept, offset=0.0), w, fit_intercept))
     M = rows.gram(w)
     return replace(rows, gram_all=M, factor=linalg.factor(M))
+
+
+def _independent(X: Any, w: np.ndarray, columns: Any, M: np.ndarray) -> Rows | None:
+    """Rows of the independent columns of X; None if some are nearly dependent.
+
+    M is Z'diag(w)Z (m, m) for all ``columns``, with an intercept if m = p + 1.
+    """
+    inverse_scale = np.where(columns.inverse_scale > 0.0, columns.inverse_scale, 1.0)
+    found = find_independent(make_source(X, w, w), M, columns.shift, inverse_scale)
+    if found is None:
+        return None
+    rows = _plain_rows(columns.some(found.kept), w, len(M) > columns.n_cols)
+    M = rows.gram(w)
+    return replace(rows, B=found.B, gram_all=M, factor=linalg.factor(M), independent=found)
 
 
 def dense_rows(

@@ -27,6 +27,16 @@ class Refused(Exception):
     """Passes cannot solve this problem; the direct way can. The argument says why, a sentence."""
 
 
+class Dependent(Refused):
+    """The same, unless the columns that depend on others are left out. ``gram`` (m, m) is
+    Z'diag(w)Z of all rows, if it is known.
+    """
+
+    def __init__(self, reason: str, gram: np.ndarray | None = None):
+        super().__init__(reason)
+        self.gram = gram
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """X (k, p), dense or CSR, of ``parts`` float64; y (k,); weights w (k,) or None for ones;

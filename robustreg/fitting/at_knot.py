@@ -12,9 +12,10 @@ import numpy as np
 from ..data.arrays import make_source
 from ..data.frame import make_frame
 from ..data.rows import make_rows
-from ..data.source import Refused, sweep
+from ..data.source import Dependent, Refused, sweep
 from ..numerics.precision import EPS
-from ..passes.all_rows import Outcome, all_rows
+from ..passes.all_rows import AllRows, Outcome, all_rows
+from ..passes.dependence import PASSES_FOR_INDEPENDENCE, with_independent_columns
 from ..passes.least_squares import least_squares
 from ..passes.reduction import reduced
 from ..passes.settling import residuals
@@ -64,29 +65,42 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
 def _in_passes(X, Y, w, spec: Specification, start) -> Fit:
     """The fit in two or three passes for each target."""
     _check_worth(X, spec)
-    found, gram = [], None
+    found, gram, independent = [], None, None
     for k, y in enumerate(Y.T):
         source = make_source(X, y, w)
-        frame = make_frame(source, spec.fit_intercept)
+        frame = replace(make_frame(source, spec.fit_intercept), independent=independent)
         if not spec.loss.is_bounded:  # squares have no knots: y as it is spares a product per row
             frame = replace(frame, y_scale=1.0)
         problem = all_rows(source, frame, spec.loss, spec.alpha)
-        if spec.loss.is_bounded:
-            guess = None if start is None else problem.frame.from_raw(start[0][k], start[1][k])
-            options = Options(spec.max_iter, spec.tell, guess)
-            outcome = reduced(problem, options, eager=WAY.get() == "passes")
-            if (
-                outcome.outside is not None
-                and not outcome.outside.any()
-                and np.prod(X.shape) <= SMALL
-            ):
-                raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
-        else:
-            gram, outcome = least_squares(problem, Options(1, spec.tell), gram)
+        guess = None if start is None else (start[0][k], start[1][k])
+        try:
+            gram, outcome = _outcome(problem, spec, guess, gram)
+        except Dependent as told:
+            problem = with_independent_columns(problem, told.gram)
+            independent = problem.frame.independent
+            if spec.tell:
+                depend, p = source.n_features - problem.frame.rank, source.n_features
+                spec.tell(f"{depend} of {p} columns depend on the others", source.n_rows)
+            gram = None if told.gram is None else problem.frame.part_of_gram(told.gram)
+            gram, outcome = _outcome(problem, spec, guess, gram)
+            outcome.tally.n_passes += PASSES_FOR_INDEPENDENCE
         if not outcome.gap <= spec.tol:
             raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
         found.append(_fit(problem.source, outcome, spec))
     return together(found)
+
+
+def _outcome(problem: AllRows, spec: Specification, guess, gram):
+    """(Z'diag(w)Z (m, m) where it is known, the minimiser)."""
+    if not spec.loss.is_bounded:
+        return least_squares(problem, Options(1, spec.tell), gram)
+    start = None if guess is None else problem.frame.from_raw(*guess)
+    options = Options(spec.max_iter, spec.tell, start)
+    outcome = reduced(problem, options, eager=WAY.get() == "passes")
+    small = problem.source.n_rows * problem.source.n_features <= SMALL
+    if outcome.outside is not None and small and not outcome.outside.any():
+        raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
+    return gram, outcome
 
 
 def _check_worth(X, spec: Specification) -> None:
@@ -119,8 +133,8 @@ def _fit(source, outcome: Outcome, spec: Specification) -> Fit:
         outliers=_outliers(source, outcome, b, b0, spec) if spec.has_knots else None,
         scale=scale,
         scale_noise=noise,
-        unique=outcome.unique,
-        rank=source.n_features,
+        unique=outcome.unique and (outcome.frame.rank == source.n_features or bool(spec.alpha)),
+        rank=outcome.frame.rank,
         orthogonal=False,
         statuses=frozenset({Status.EXACT}),
         work=Work("passes", tally.n_passes, tally.n_kept, tally.n_fixups, max(1, tally.n_iter)),

@@ -102,10 +102,13 @@ def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
         step = normal.solve(Z[U].T @ (w * r)[U])
     # 2. What these rows cannot take costs what the penalty makes of it, or the dual point is not
     #    quite feasible.
-    missing = np.abs(missing - Z[U].T @ (w[U] * change))
-    curvature = np.square(L).sum(axis=0)
-    costs = missing * (np.abs(phi) + seen.near / problem.source.weight)
-    excess = np.sum(np.where(curvature > 0.0, 0.5 * np.square(missing) / curvature, costs))
+    missing = missing - Z[U].T @ (w[U] * change)
+    costs = np.abs(missing) * (np.abs(phi) + seen.near / problem.source.weight)
+    slopes = slice(0, problem.frame.rank if problem.alpha else 0)
+    curvature = linalg.factor(L[:, slopes].T @ L[:, slopes])
+    if curvature.rcond:
+        costs[slopes] = 0.5 * missing[slopes] * curvature.solve(missing[slopes])
+    excess = np.sum(costs)
     # 3. How far outside of its box u is, and where it is no slope of the loss at r, but for
     #    rounding.
     outside = max(_outside_box(loss, u), 0.0)

@@ -1,10 +1,10 @@
 """Least squares on many rows: refined normal equations, in two passes, three if they are
 ill-conditioned.
 
-    (Z'diag(w)Z + A) phi = Z'(w t),      A = W alpha diag(1 / scale)^2, the penalty
+    (Z'diag(w)Z + L'L) phi = Z'(w t),      ||L phi||^2 = W alpha ||b||^2, the penalty
 
-With the gradient g = Z'(w r) - A phi at the residuals r of phi the duality gap is exactly
-g'(Z'diag(w)Z + A)^-1 g / 2, and the step that removes g is the refinement.
+With the gradient g = Z'(w r) - L'L phi at the residuals r of phi the duality gap is exactly
+g'(Z'diag(w)Z + L'L)^-1 g / 2, and the step that removes g is the refinement.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.frame import LEAST, Frame
-from ..data.source import Part, Refused, Sums, sweep
+from ..data.source import Dependent, Part, Refused, Sums, sweep
 from ..numerics import linalg
 from ..problem.solution import Options, Tally
 from .all_rows import AllRows, Outcome
 
-# Least reciprocal condition number of Z'diag(w)Z: below it digits are lost that the orthogonal way
-# keeps. A safe margin; columns of unit size that are far from dependent have 1e-2 and more.
-WELL_CONDITIONED = 1e-3
+# Least reciprocal condition number of Z'diag(w)Z: from here on each refinement leaves 1e-8 of the
+# error or less, and the fitted values are as good as those of an orthogonal factorisation.
+WELL_CONDITIONED = 1e-8
 # Where less than this part of sum w t^2 is left the fit is exact but for rounding, and wants more
 # care.
 NOTHING_LEFT = 1e-20
@@ -80,17 +80,17 @@ def least_squares(
             sums = NormalEquations(gram, right)
         gram, right = sums.gram, sums.right
         options.report("pass 1: normal equations", source.n_rows)
-        factor, penalty = _factor(problem, gram)
+        factor, L = _factor(problem, gram), problem.penalty_root
         phi = factor.solve(right)
         explained = phi @ right
         # 2. Refinement, whose decrement is twice the duality gap.
         for _ in range(REFINEMENTS):
             seen = sweep(source, gradient, frame, phi)
             tally.n_passes += 1
-            g = seen.adjoint - penalty * phi
+            g = seen.adjoint - L.T @ (L @ phi)
             step = factor.solve(g)
             decrement = step @ g
-            value = 0.5 * (seen.square + penalty @ np.square(phi))
+            value = 0.5 * float(seen.square + np.sum(np.square(L @ phi)))
             if not (np.isfinite(value) and seen.square > max(NOTHING_LEFT * explained, LEAST**2)):
                 raise Refused("The fit is exact but for rounding.")
             phi, gap = phi + step, 0.5 * decrement / value
@@ -103,20 +103,13 @@ def least_squares(
     raise Refused("Refinement of the normal equations does not converge.")
 
 
-def _factor(problem: AllRows, gram: np.ndarray) -> tuple[linalg.Factor, np.ndarray]:
-    """(factor of Z'diag(w)Z + A, the diagonal of A (m,)); Refused where Z'diag(w)Z is
-    ill-conditioned.
-    """
+def _factor(problem: AllRows, gram: np.ndarray) -> linalg.Factor:
+    """The factor of Z'diag(w)Z + L'L; Refused where Z'diag(w)Z is ill-conditioned."""
     if not np.all(np.isfinite(gram)):
         raise Refused("X has values that are not finite, or too large to be squared.")
     factor = linalg.factor(gram)
     if not factor.rcond >= WELL_CONDITIONED:
-        raise Refused(
-            "The columns of X are dependent, or nearly so: their Gram matrix is ill-conditioned."
-        )
-    penalty = np.zeros(len(gram))
-    if problem.alpha:
-        scale = problem.frame.inverse_scale
-        penalty[: len(scale)] = problem.alpha * problem.source.weight * np.square(scale)
-        factor = linalg.factor(gram + np.diag(penalty))
-    return factor, penalty
+        reason = "The columns of X are nearly dependent: their Gram matrix is ill-conditioned."
+        raise Refused(reason) if problem.frame.independent else Dependent(reason, gram)
+    L = problem.penalty_root
+    return linalg.factor(gram + L.T @ L) if problem.alpha else factor

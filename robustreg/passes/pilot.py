@@ -9,18 +9,21 @@ WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..data.frame import Frame
+from ..data.independent import split
 from ..data.rows import Rows, dense_rows
-from ..data.source import Refused, spread_out
+from ..data.source import Dependent, Refused, spread_out
 from ..numerics import linalg
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
 from ..solvers.continuation import FAR, NEARBY, approach, quantile
 from .all_rows import AllRows
+from .settling import NOTHING, Unknown
 
 WIDTH = 3.5  # rows are settled so many times rho from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
@@ -38,18 +41,19 @@ class Pilot:
     """phi (m,), with a ``typical`` residual.
 
     ``rho`` is how far fitted values are from those of the minimiser of all rows, root mean square;
-    ``reach`` the norm of most rows, or None if there are none much larger; ``rare`` the columns
-    that a sample does not know, as they are not 0 in a few rows only; ``gram`` the sample's
-    Z'diag(w)Z (m, m) and its ``factor``. ``rows`` is None, unless the sample was all rows.
+    ``reach`` the norm of most rows, or None if there are none much larger; ``unknown`` what the
+    sample does not know of the columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``,
+    or None where there are combinations of columns that it does not know. ``rows`` is None, unless
+    the sample was all rows.
     """
 
     phi: np.ndarray
     typical: float
-    gram: np.ndarray
-    factor: linalg.Factor
+    gram: np.ndarray | None
+    factor: linalg.Factor | None
     rho: float = 0.0
     reach: float | None = None
-    rare: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    unknown: Unknown = NOTHING
     rows: Rows | None = None
 
     @property
@@ -75,10 +79,12 @@ def pilot(problem: AllRows) -> Pilot:
     size = int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, t, w = frame.take(source, spread_out(n, size))
     t = np.clip(t, -CLIPPED, CLIPPED)
+    known, unknown = _known(frame, Z, w)
+    Z = Z[:, known]
     # The penalty of the mean loss, so that it can stand beside any number of rows.
-    L, none = frame.penalty_root(alpha), np.zeros(m)
+    L, none = frame.penalty_root(alpha)[:, known], np.zeros(Z.shape[1])
     # 1. From a part of the sample and far away.
-    few = spread_out(len(t), max(len(t) // FEW, 40 * m))
+    few = spread_out(len(t), max(len(t) // FEW, 40 * Z.shape[1]))
     rows = dense_rows(Z[few], t[few], w[few])
     sample = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     ridge = linalg.factor_shifted(
@@ -89,14 +95,46 @@ def pilot(problem: AllRows) -> Pilot:
     # 2. From all of it and nearby.
     rows = dense_rows(Z, t, w)
     if not rows.factor.sound:
-        raise Refused("The columns of X are dependent, or nearly so, in a sample of the rows.")
+        raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     sample = Problem(rows, loss, Quadratic(np.sqrt(w.sum()) * L, none))
     phi, rho = approach(sample, phi, NEARBY, tally)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    rare = _rare(Z[:, : frame.n_features])
-    return Pilot(phi, typical, rows.gram_all, rows.factor, rho, _reach(Z), rare)
+    found = Pilot(phi, typical, rows.gram_all, rows.factor, rho, _reach(Z), unknown)
+    return found if len(phi) == m else _of_all_columns(found, known, m)
+
+
+def _known(frame: Frame, Z: np.ndarray, w: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
+    """(the columns of Z (k, m) that a sample with weights w (k,) can fit, what it does not know).
+
+    Dependent where the sample has dependent columns, which may be so in all rows.
+    """
+    rank, rare = frame.rank, _rare(Z[:, : frame.rank])
+    gram = np.dot(Z.T, w[:, None] * Z)
+    columns = np.arange(len(frame.inverse_scale))[frame.kept]
+    if linalg.factor(gram).sound:
+        return slice(None), Unknown(columns[rare], None, None)
+    if frame.independent is None:
+        raise Dependent("The columns of X are dependent, or nearly so, in a sample of the rows.")
+    kept, others, M = split(gram, rank)
+    alone = ~M.any(axis=0) & ~Z[:, others].any(axis=0)  # columns of zeros, here
+    rare, N, c = np.union1d(rare, others[alone]), None, None
+    if not alone.all():
+        others, M = others[~alone], M[:, ~alone]
+        N = np.zeros((len(frame.inverse_scale), len(others)))
+        N[columns[kept]] = -frame.unit[kept, None] * M
+        N[columns[others], np.arange(len(others))] = frame.unit[others]
+        c = Z[0, others] - Z[0, kept] @ M
+    known = np.append(kept, rank) if frame.intercept else kept
+    return known, Unknown(columns[rare], N, c)
+
+
+def _of_all_columns(found: Pilot, known, m: int) -> Pilot:
+    """The pilot of the columns ``known`` (k,) for all m columns: the others have coefficients 0."""
+    phi = np.zeros(m)
+    phi[known] = found.phi
+    return replace(found, phi=phi, gram=None, factor=None)
 
 
 def least_squares_of_all(problem: AllRows) -> Pilot:
@@ -105,7 +143,8 @@ def least_squares_of_all(problem: AllRows) -> Pilot:
     Z, t, w = problem.frame.take(problem.source, slice(None))
     rows = dense_rows(Z, np.clip(t, -CLIPPED, CLIPPED), w)
     if not rows.factor.sound:
-        raise Refused("The columns of X are dependent, or nearly so.")
+        reason = "The columns of X are nearly dependent."
+        raise Refused(reason) if problem.frame.independent else Dependent(reason)
     factor = rows.factor
     if problem.alpha:
         L = problem.penalty_root

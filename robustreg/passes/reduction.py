@@ -189,7 +189,7 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Reduced:
     """The first pass: all rows but those near a knot are settled."""
     most = problem.source.n_rows // 2
-    rule = SettlingRule(start.phi, start.band, start.reach, start.rare)
+    rule = SettlingRule(start.phi, start.band, start.reach, start.unknown)
     settled = sweep(problem.source, settle, problem.frame, problem.loss, rule, most)
     kept = settled.kept
     tally.n_passes += 1
@@ -268,16 +268,16 @@ def _chosen(problem: AllRows, small: Problem, pair: Pair, left: Reduced) -> Choi
     changes nothing.
     """
     rows, U = small.rows, small.loss.held(pair.u, AT_BOUND)
-    Z, base, p = left.Z, left.base, problem.frame.n_features
+    Z, base, frame = left.Z, left.base, problem.frame
     if not small.loss.is_corner or linalg.factor(Z[U].T @ Z[U] + small.quadratic.G).sound:
         return Choice(base + pair.phi, True)
     if not U.any():
         raise Refused("The interval of the intercept may end at a settled row.")
-    slopes = DenseColumns(Z[:, :p], np.zeros(p), np.ones(p), None)
+    rank = frame.rank
+    slopes = DenseColumns(Z[:, :rank], np.zeros(rank), np.ones(rank), None)
     rows = replace(
-        rows, columns=slopes, intercept=problem.frame.intercept, rank=p,
-        B=np.diag(problem.frame.inverse_scale), y=rows.y + Z @ base,
-    )  # fmt: skip
+        rows, columns=slopes, intercept=frame.intercept, rank=rank, B=frame.B, y=rows.y + Z @ base
+    )
     choice = canonical(replace(small, rows=rows), replace(pair, phi=base + pair.phi))
     if not choice.canonical:
         raise Refused("The minimiser is not unique, and its canonical one was not found.")

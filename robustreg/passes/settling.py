@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.blocks import nonzero_in, rows_of, square_norms
+from ..data.blocks import nonzero_in, product, rows_of, square_norms
 from ..data.frame import Frame
 from ..data.source import Part, Sums
 from ..problem.losses import Loss
@@ -23,6 +23,32 @@ from ..problem.losses import Loss
 # in the units of the data. A safe margin: passes are for losses whose piece is at least 1e-6 of a
 # typical target wide, so that rounding, some 1e-15 of it, is far below.
 CLOSE = 1e-6
+# A combination of columns of unit size that is constant in a sample shows in a row where it is so
+# far from that constant.
+SHOWN = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknown:
+    """What a sample does not know of the columns of X, so that rows which show it stay open.
+
+    The columns ``rare`` (k,) are not 0 in a few of its rows only; the combinations C N of columns,
+    N (p, d), are the constants c (d,) in it. N and c are None where there are none.
+    """
+
+    rare: np.ndarray
+    N: np.ndarray | None
+    c: np.ndarray | None
+
+    def shown_in(self, C) -> np.ndarray | bool:
+        """Which rows of a block show it, (k,) bool, for its centred columns C (k, p)."""
+        shown = nonzero_in(C, self.rare) if len(self.rare) else False
+        if self.N is not None:
+            shown = shown | np.any(np.abs(product(C, self.N) - self.c) > SHOWN, axis=1)
+        return shown
+
+
+NOTHING = Unknown(np.zeros(0, dtype=np.int64), None, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,13 +57,13 @@ class SettlingRule:
     piece.
 
     For rows of a norm larger than ``reach`` (None: there are none) the width is larger in
-    proportion. Rows with an entry other than 0 in one of the columns ``rare`` are never settled.
+    proportion. Rows that show what is ``unknown`` are never settled.
     """
 
     phi: np.ndarray
     width: float
     reach: float | None
-    rare: np.ndarray
+    unknown: Unknown = NOTHING
 
     def open_rows(self, frame: Frame, loss: Loss, C, r: np.ndarray) -> np.ndarray:
         """The places (j,) in a block of the rows that are not settled.
@@ -46,11 +72,10 @@ class SettlingRule:
         """
         width = self.width
         if self.reach is not None:
-            norm = np.sqrt(square_norms(C, frame.inverse_scale))
+            norm = np.sqrt(square_norms(C, frame.spread(np.ones(frame.rank))))
             width = self.width * np.maximum(norm / self.reach, 1.0)
         is_open = loss.distance(r) < width
-        if len(self.rare):
-            is_open |= nonzero_in(C, self.rare)
+        is_open |= self.unknown.shown_in(C)
         return np.flatnonzero(is_open)
 
 

@@ -190,7 +190,7 @@ def _piece(
         return Piece(d, d, b, b, solution.gap, solution.status, False)
     # Both ends in the units of the data.
     slopes = rows.B @ move.direction[: rows.rank]
-    level = move.direction[-1] - rows.columns.shift @ slopes if rows.intercept else 0.0
+    level = move.direction[-1] - rows.shift @ slopes if rows.intercept else 0.0
     direction = np.append(slopes, level)
     bottom = max(low, d + move.down * rows.y_scale)
     top = min(high, d + move.up * rows.y_scale)

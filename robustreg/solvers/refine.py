@@ -79,8 +79,8 @@ def refine(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """``B`` (p, r), ``shift`` and ``inverse_scale`` (p,) of rows, for the columns of A as it holds
-    them.
+    """``B`` (p, r), ``shift`` (p,) and ``inverse_scale`` (of the columns of Z) of rows, for the
+    columns of A as it holds them.
     """
 
     B: np.ndarray
@@ -89,11 +89,11 @@ class _Columns:
 
 
 def _columns(A: ExactMatrix, rows: Rows) -> _Columns:
-    columns, up = rows.columns, A.exponent[: rows.columns.n_cols]
+    up = A.exponent[: len(rows.B)]
     return _Columns(
         B=np.ldexp(rows.B, up[:, None]),
-        shift=np.ldexp(columns.shift, -up),
-        inverse_scale=np.ldexp(columns.inverse_scale, up),
+        shift=np.ldexp(rows.shift, -up),
+        inverse_scale=np.ldexp(rows.columns.inverse_scale, up[rows.kept]),
     )
 
 
@@ -113,7 +113,7 @@ def _descent(A: ExactMatrix, y, rows: Rows, columns: _Columns, b, q, outer) -> n
         total = g[0][-1], g[1][-1]
         shifted = [-term for term in product(columns.shift, total[0])]
         slopes = added([*slopes, *shifted, -columns.shift * total[1]])
-    descent = columns.inverse_scale * slopes[0]
+    descent = columns.inverse_scale * slopes[0][rows.kept]
     descent = descent if rows.basis is None else rows.basis.T @ descent
     return np.append(descent, g[0][-1]) if rows.intercept else descent
 

@@ -149,9 +149,9 @@ def test_what_two_passes_settle_and_verify(weighted, kind, loss):
     source, X, y, w = rows_of(kind, weighted)
     frame = replace(make_frame(source, True), y_scale=1.0)
     Z = frame.rows(frame.centred(Part(X, y, None)))
-    t, phi, none = frame.target(Part(X, y, None)), np.arange(13.0), np.zeros(0, dtype=int)
+    t, phi = frame.target(Part(X, y, None)), np.arange(13.0)
     r = t - Z @ phi
-    rule = SettlingRule(phi, 3.0, None, none)
+    rule = SettlingRule(phi, 3.0, None)
     settled = sweep(source, settle, frame, loss, rule, len(y))
     kept = np.minimum(np.abs(r - loss.left), np.abs(r - loss.right)) < 3.0
     index = np.concatenate(settled.kept.index)
@@ -210,7 +210,7 @@ def test_a_pass_in_other_processes_has_the_same_bits(kind, elsewhere):
     source, _, _, _ = rows_of(kind, True)
     frame, none = make_frame(source, True), np.zeros(0, dtype=int)
     phi, knots = np.linspace(-1.0, 1.0, 13), np.array([0.5, 2.0])
-    rule = SettlingRule(phi, 0.1, 5.0, none)
+    rule = SettlingRule(phi, 0.1, 5.0)
     passes = [
         (normal_equations,),
         (gradient, phi),

@@ -81,7 +81,7 @@ def case_of(loss, alpha, settled, weighted=True, seed=0):
     rows = dense_rows(Z, t, w, np.diag(problem.frame.inverse_scale))
     found = solve(rows, problem.loss, problem.alpha, "auto", 1e-10, Options(100))
     if settled:
-        rule = SettlingRule(found.phi + 0.01, 0.3 * problem.loss.steepest, None, NONE)
+        rule = SettlingRule(found.phi + 0.01, 0.3 * problem.loss.steepest, None)
         sums = sweep(source, settle, problem.frame, problem.loss, rule, N)
         index, Cs, r, ws = (np.concatenate(getattr(sums.kept, k)) for k in ("index", "C", "r", "w"))
         Zs = problem.frame.rows(Cs)

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from robustreg.data.frame import Frame
 from robustreg.data.source import Part
-from robustreg.passes.settling import Kept, SettlingRule, residuals, settle, verify
+from robustreg.passes.settling import Kept, SettlingRule, Unknown, residuals, settle, verify
 from unit.constructed import LOSSES
 
 all_losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
@@ -49,7 +49,10 @@ def zone_by_hand(loss, rule, z, r):
     """Of one row with slopes z (p,), as the docstring says."""
     norm = np.sqrt(sum(c * c for c in z))
     width = rule.width * (1.0 if rule.reach is None else max(1.0, norm / rule.reach))
-    if any(z[j] != 0.0 for j in rule.rare) or min(abs(r - loss.left), abs(r - loss.right)) < width:
+    if (
+        any(z[j] != 0.0 for j in rule.unknown.rare)
+        or min(abs(r - loss.left), abs(r - loss.right)) < width
+    ):
         return KEPT
     return -1 if r < loss.left else 1 if r > loss.right else 0
 
@@ -60,7 +63,7 @@ def zone_by_hand(loss, rule, z, r):
 @pytest.mark.parametrize("stored", [np.asarray, sparse.csr_array])
 def test_rows_are_settled_as_the_rule_says(loss, stored, reach, rare):
     rows = rows_of(stored)
-    rule = SettlingRule(rows.phi, 0.3, reach, np.array(rare, dtype=np.int64))
+    rule = SettlingRule(rows.phi, 0.3, reach, Unknown(np.array(rare, dtype=np.int64), None, None))
     r = rows.t - rows.Z @ rows.phi
     found = zones_of(rule, rows, loss, r)
     expected = [zone_by_hand(loss, rule, z, x) for z, x in zip(rows.Z[:, :P], r, strict=True)]
@@ -82,7 +85,7 @@ def test_a_larger_width_or_a_smaller_reach_keeps_more_rows(loss):
         (0.4, 0.5),
         (1e3, None),
     ):
-        kept = zones_of(SettlingRule(rows.phi, width, reach, NONE), rows, loss, r) == KEPT
+        kept = zones_of(SettlingRule(rows.phi, width, reach), rows, loss, r) == KEPT
         assert np.all(kept >= last)
         last = kept
     assert last.all()
@@ -138,7 +141,7 @@ def test_too_many_rows_are_counted_and_not_kept(most):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_settling_more_rows_than_are_kept_leaves_their_number(weighted):
     rows, loss = rows_of(weighted=weighted), LOSSES["smooth huber"]
-    rule = SettlingRule(rows.phi, 0.3, None, NONE)
+    rule = SettlingRule(rows.phi, 0.3, None)
     full = settle(rows.part, rows.frame, loss, rule, N)
     halves = [
         Part(
@@ -164,7 +167,7 @@ def test_settling_more_rows_than_are_kept_leaves_their_number(weighted):
 def test_settled_rows_are_the_quadratic_of_their_losses(loss, weighted):
     """Near phi0 their losses are phi'G phi / 2 - h'phi + c, where no row leaves its zone."""
     rows = rows_of(weighted=weighted)
-    rule = SettlingRule(rows.phi, 0.5, 1.0, NONE)
+    rule = SettlingRule(rows.phi, 0.5, 1.0)
     found = settle(rows.part, rows.frame, loss, rule, N)
     open_ = np.zeros(N, dtype=bool)
     open_[np.concatenate(found.kept.index) - 1000] = True
@@ -184,7 +187,7 @@ def test_settled_rows_are_the_quadratic_of_their_losses(loss, weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_second_pass_sees_all_rows_at_one_phi(loss, weighted):
     rows = rows_of(weighted=weighted)
-    rule = SettlingRule(rows.phi, 0.3, 20.0, np.array([3]))
+    rule = SettlingRule(rows.phi, 0.3, 20.0, Unknown(np.array([3]), None, None))
     phi = rows.phi + 0.02
     before, r = rows.t - rows.Z @ rows.phi, rows.t - rows.Z @ phi
     zones = zones_of(rule, rows, loss, before)
@@ -215,7 +218,7 @@ def test_the_second_pass_sees_all_rows_at_one_phi(loss, weighted):
     np.testing.assert_allclose(seen.adjoint, rows.Z.T @ (rows.w * slopes), rtol=1e-10, atol=1e-10)
 
 
-NO_WIDTH = SettlingRule(NONE, 0.0, None, NONE)
+NO_WIDTH = SettlingRule(NONE, 0.0, None)
 
 
 def test_rows_next_to_a_knot_are_close():
