@@ -12,6 +12,8 @@ which is the same but for the cost.
     magnitude(v)   abs(Z) v, for v >= 0                (n,)
     tdot(v)        Z'v                                 (p,)
     gram(q, T)     (Z T)' diag(q) (Z T)                q >= 0; rows with q = 0 are skipped
+    products_of_rows(s)   Z diag(s^2) Z'               (n, n)
+    combined(A)    Z'A for A (n, k)                    (p, k)
     take(index)    the rows index of Z                 dense
     blocks()       (slice, rows of Z) in order         dense, each of about BLOCK entries
 
@@ -48,6 +50,11 @@ FULL = 0.5
 LEAST_ROWS = 16
 # Share of the rows of a block: with fewer of positive weight, the others are left out first.
 LIVE = 0.75
+# Entries of a strip of columns, 16 MB of float64, and columns of one at least: products of narrower
+# ones are slow.
+STRIP, LEAST_COLUMNS = 2**21, 64
+# Share of entries other than 0, up to which products of sparse matrices are faster than dense ones.
+SPARSE_PRODUCTS = 0.05
 # The least power of two whose reciprocal is finite.
 LEAST_EXPONENT = -1021
 
@@ -113,6 +120,27 @@ class DenseColumns:
             T = T if self.outer is None else self.outer[:, None] * T
         M = self.inner.sweep(lambda rows, block: (gram_of_block(block, q[rows], T),))[0]
         return M if self.outer is None or T is not None else self.outer[:, None] * M * self.outer
+
+    def products_of_rows(self, s: np.ndarray) -> np.ndarray:
+        M = np.zeros((self.n_rows, self.n_rows))
+        for columns, strip in self._strips():
+            strip = strip * s[columns]
+            M += np.dot(strip, strip.T)
+        return M
+
+    def combined(self, A: np.ndarray) -> np.ndarray:
+        out = np.empty((self.n_cols, A.shape[1]))
+        for columns, strip in self._strips():
+            np.dot(strip.T, A, out=out[columns])
+        return out
+
+    def _strips(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """(slice, columns of Z) in order, each of about STRIP entries."""
+        step = max(LEAST_COLUMNS, STRIP // max(1, self.n_rows))
+        for start in range(0, self.n_cols, step):
+            columns = slice(start, start + step)
+            strip = self.inner.X[:, columns].astype(np.float64)
+            yield columns, (strip - self.shift[columns]) * self.inverse_scale[columns]
 
     def take(self, index: Any) -> np.ndarray:
         block = self.inner.take(index)
@@ -244,6 +272,23 @@ class SparseColumns:
         M[np.ix_(self.thin, self.full)] = cross
         M[np.ix_(self.full, self.thin)] = cross.T
         return M
+
+    def products_of_rows(self, s: np.ndarray) -> np.ndarray:
+        thin = self._products_of(self.sparse.multiply(s[self.thin][None, :]))
+        M: Any = thin @ thin.T
+        M = M.toarray() if sparse.issparse(M) else M
+        return M + self.dense.products_of_rows(s[self.full]) if len(self.full) else M
+
+    def combined(self, A: np.ndarray) -> np.ndarray:
+        out = np.empty((self.n_cols, A.shape[1]))
+        out[self.thin] = self._products_of(self.sparse).T @ A
+        out[self.full] = self.dense.combined(A)
+        return out
+
+    def _products_of(self, thin: Any) -> Any:
+        """The sparse columns as they are multiplied fastest, CSR or dense."""
+        few = thin.nnz <= SPARSE_PRODUCTS * self.n_rows * self.n_cols
+        return sparse.csr_array(thin) if few else thin.toarray()
 
     def take(self, index: Any) -> np.ndarray:
         is_slice = isinstance(index, slice)

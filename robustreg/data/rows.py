@@ -13,7 +13,9 @@ solvers meet m well-conditioned, linearly independent columns, and
     b0 = y_shift + y_scale * phi[rank] - shift'b.
 
 Where columns of X depend on others to the last digit, Z has the independent ones only, and B is the
-way back from those (``independent.py``).
+way back from those (``independent.py``). Where there are at least as many columns as rows the
+coordinates are fitted values, and Z is known without T (``spanned.py``). B is right to some digits
+then, and ``raw`` to all.
 
 The columns of B lie in the raw row space, so that b is the least-norm vector with its fitted
 values. As scales are powers of two, X B is Z T to the last digit: what holds for phi holds for b.
@@ -34,6 +36,7 @@ from .arrays import make_source
 from .blocks import BLOCK
 from .columns import LEAST_EXPONENT, DenseColumns, SparseColumns
 from .independent import Independent, find_independent
+from .spanned import ROUNDS, Spanned, span_of
 
 SAMPLE = 1000  # rows that tell where the middle of y is
 # Roundings of the largest y: an y with less spread is a constant.
@@ -61,7 +64,8 @@ class Rows:
     ``basis``, T (p, rank), or None for the identity; ``by_block``, whether T is applied to blocks
     of rows before they are multiplied; ``gram_all``, Z'diag(w)Z (m, m), and its ``factor``;
     ``orthogonal``, whether the orthogonal fallback was needed; ``independent``, the columns of X
-    that Z has, or None for all.
+    that Z has, or None for all; ``spanned``, Z without the column of
+    ones where it is made of fitted values, else None.
     """
 
     columns: DenseColumns | SparseColumns
@@ -78,6 +82,7 @@ class Rows:
     y_shift: float
     y_scale: float
     independent: Independent | None = None
+    spanned: Spanned | None = None
 
     @property
     def n_rows(self) -> int:
@@ -117,7 +122,10 @@ class Rows:
     def fitted(self, phi: np.ndarray) -> np.ndarray:
         """Z phi, (n,)."""
         slopes = phi[: self.rank]
-        out = self.columns.dot(slopes if self.basis is None else self.basis @ slopes)
+        if self.spanned is not None:
+            out = self.spanned.dot(slopes)
+        else:
+            out = self.columns.dot(slopes if self.basis is None else self.basis @ slopes)
         return out + phi[-1] if self.intercept else out
 
     def residual(self, phi: np.ndarray) -> np.ndarray:
@@ -133,15 +141,20 @@ class Rows:
     def magnitude(self, phi: np.ndarray) -> np.ndarray:
         """abs(y) + abs(Z) abs(phi), (n,): the size of the terms that make a residual."""
         slopes = phi[: self.rank]
-        slopes = slopes if self.basis is None else self.basis @ slopes
-        out = np.abs(self.y) + self.columns.magnitude(np.abs(slopes))
+        if self.spanned is not None:
+            out = np.abs(self.y) + self.spanned.magnitude(np.abs(slopes))
+        else:
+            slopes = slopes if self.basis is None else self.basis @ slopes
+            out = np.abs(self.y) + self.columns.magnitude(np.abs(slopes))
         return out + abs(phi[-1]) if self.intercept else out
 
     def adjoint(self, v: np.ndarray) -> np.ndarray:
         """Z'v, (m,)."""
-        slopes = self.columns.tdot(v)
-        if self.basis is not None:
-            slopes = self.basis.T @ slopes
+        if self.spanned is not None:
+            slopes = self.spanned.tdot(v)
+        else:
+            slopes = self.columns.tdot(v)
+            slopes = slopes if self.basis is None else self.basis.T @ slopes
         return np.append(slopes, v.sum()) if self.intercept else slopes
 
     def adjoint_bound(self, e: np.ndarray) -> np.ndarray:
@@ -149,17 +162,22 @@ class Rows:
 
         By Cauchy and Schwarz, as a pass would cost more. Columns have sizes from 1 to 2.
         """
-        size = np.ones(self.rank) if self.basis is None else np.abs(self.basis).sum(axis=0)
+        if self.spanned is not None:
+            size = np.sqrt(np.diag(self.gram_all)[: self.rank] / self.w.sum())
+        else:
+            size = np.ones(self.rank) if self.basis is None else np.abs(self.basis).sum(axis=0)
         size = 2.0 * size
         size = np.append(size, 1.0) if self.intercept else size
         return np.sqrt(self.w.sum() * (self.w @ np.square(e))) * size
 
     def gram(self, q: np.ndarray) -> np.ndarray:
         """Z' diag(q) Z for q >= 0, (m, m)."""
-        T = self.basis if self.by_block else None
-        M = self.columns.gram(q, T)
-        if self.basis is not None and T is None:
-            M = self.basis.T @ M @ self.basis
+        if self.spanned is not None:
+            M = self.spanned.gram(q)
+        else:
+            T = self.basis if self.by_block else None
+            M = self.columns.gram(q, T)
+            M = M if self.basis is None or self.by_block else self.basis.T @ M @ self.basis
         if not self.intercept:
             return M
         edge = self.adjoint(q)
@@ -179,6 +197,8 @@ class Rows:
 
     def take(self, index: Any) -> np.ndarray:
         """The rows ``index`` of Z, dense (k, m)."""
+        if self.spanned is not None:
+            return self._with_ones(self.spanned.take(index))
         return self._finish(self.columns.take(index))
 
     def subset(self, index: np.ndarray) -> Rows:
@@ -194,6 +214,9 @@ class Rows:
         """The rows of Z for a block of the standardised columns."""
         if self.basis is not None:
             block = block @ self.basis
+        return self._with_ones(block)
+
+    def _with_ones(self, block: np.ndarray) -> np.ndarray:
         return np.column_stack([block, np.ones(len(block))]) if self.intercept else block
 
     # -- coordinates --------------------------------------------------------------------------
@@ -204,10 +227,13 @@ class Rows:
         overflow.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            b = self.y_scale * (self.B @ phi[: self.rank] if slopes is None else slopes)
-            b0 = 0.0
+            slopes = self.slopes(phi) if slopes is None else slopes
+            b, b0 = self.y_scale * slopes, 0.0
             if self.intercept:
-                b0 = self.y_shift + self.y_scale * phi[-1] - self.shift @ b
+                level = (
+                    phi[-1] if self.spanned is None else phi[-1] + self._lacking(phi, slopes)[-1]
+                )
+                b0 = self.y_shift + self.y_scale * level - self.shift @ b
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(
                 "The coefficients overflow float64: the units of y are too large for those of X. "
@@ -215,8 +241,38 @@ class Rows:
             )
         return b, float(b0)
 
+    def slopes(self, phi: np.ndarray) -> np.ndarray:
+        """B phi, (p,), to the digits of its fitted values."""
+        slopes, last = self.B @ phi[: self.rank], np.inf
+        if self.spanned is None:
+            return slopes
+        for _ in range(ROUNDS):
+            step = self.B @ self._lacking(phi, slopes)[: self.rank]
+            size = np.linalg.norm(step)
+            if not size < last / 4.0:  # rounding is what is left
+                break
+            slopes, last = slopes + step, size
+        return slopes
+
+    def _lacking(self, phi: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """What coefficients (p,) and the level of phi lack of the fitted values of phi, (m,)."""
+        assert self.spanned is not None
+        return self.spanned.coordinates(
+            self.spanned.dot(phi[: self.rank]) - self._of_slopes(slopes)
+        )
+
+    def _of_slopes(self, slopes: np.ndarray) -> np.ndarray:
+        """(X - shift) slopes, (n,)."""
+        scale = self.columns.inverse_scale
+        return self.columns.dot(
+            np.divide(slopes, scale, out=np.zeros(len(scale)), where=scale > 0.0)
+        )
+
     def from_raw(self, b: np.ndarray, b0: float) -> np.ndarray:
         """phi nearest to raw coefficients (b, b0): the inverse of ``raw`` on the row space."""
+        if self.spanned is not None:
+            level = (b0 - self.y_shift + self.shift @ b) / self.y_scale
+            return self.spanned.coordinates(self._of_slopes(b / self.y_scale) + level)
         # The columns of a basis are well-conditioned without the scales.
         scale = self.columns.inverse_scale
         a = b if self.independent is None else self.independent.slopes(b)
@@ -261,6 +317,10 @@ def make_rows(X: Any, w: np.ndarray, fit_intercept: bool) -> Rows:
     """Rows of X (n, p; dense or CSR) with positive weights w (n,), without a target yet."""
     w = np.ldexp(w, 1 - np.frexp(w.max())[1])
     kind = SparseColumns if sparse.issparse(X) else DenseColumns.standardised
+    if X.shape[1] + fit_intercept > len(w):
+        columns = kind(X, w, fit_intercept, offset=0.0)
+        if rows := _spanned(_plain_rows(columns, w, fit_intercept)):
+            return rows
     plain = _plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
     if plain.rank <= len(w):
         M = plain.gram(w)
@@ -320,6 +380,16 @@ def _plain_rows(columns: DenseColumns | SparseColumns, w: np.ndarray, intercept:
         by_block=False, gram_all=np.zeros((0, 0)), factor=linalg.factor(np.zeros((0, 0))),
         orthogonal=False, y=np.zeros(0), y_shift=0.0, y_scale=1.0,
     )  # fmt: skip
+
+
+def _spanned(plain: Rows) -> Rows | None:
+    """The same rows in fitted values as coordinates; None if they depend on each other."""
+    if not (span := span_of(plain.columns, plain.w, plain.intercept)):
+        return None
+    rank = len(span.coordinates.keep)
+    rows = replace(plain, rank=rank, B=span.B, basis=span.T, spanned=span.coordinates)
+    factor = linalg.factor(M := rows.gram(plain.w))
+    return replace(rows, gram_all=M, factor=factor) if factor.sound else None
 
 
 def _orthogonal(plain: Rows) -> Rows:

@@ -101,7 +101,7 @@ def _refined(A: ExactMatrix, target: Target):
     if (
         not len(target.solution.phi)
         or not target.rows.y.any()
-        or (target.alpha and target.rows.orthogonal)
+        or (target.alpha and target.rows.basis is not None)
     ):
         return None
     return refine(A, target.y, target.problem, target.solution)

@@ -179,7 +179,7 @@ def _stationary_slopes(target: Target) -> np.ndarray:
     scale, W = rows.columns.inverse_scale, rows.w.sum()
     noise = rounding_of_dual(problem, solution.phi, solution.r, solution.u)
     with np.errstate(over="ignore", invalid="ignore"):
-        slopes = rows.B @ solution.phi[: rows.rank]
+        slopes = rows.slopes(solution.phi)
         per_pull = 1.0 / (np.where(scale > 0.0, scale, 1.0) * target.alpha * W)
         stationary = rows.columns.tdot(rows.w * solution.u) * per_pull
         error = np.sqrt(W * (rows.w @ np.square(noise))) * per_pull

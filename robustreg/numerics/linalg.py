@@ -56,6 +56,17 @@ class Factor:
         scaled, _ = lapack.dpotrs(self.cholesky, (b.T / self.scale).T)
         return (scaled.T / self.scale).T
 
+    def inverse(self) -> np.ndarray:
+        """M^-1, (m, m)."""
+        upper, _ = lapack.dpotri(self.cholesky)
+        scaled = np.triu(upper) + np.triu(upper, 1).T
+        return scaled / self.scale[:, None] / self.scale
+
+    def inverse_root(self) -> np.ndarray:
+        """K (m, m) with K'K = M^-1."""
+        inverse, _ = lapack.dtrtri(self.cholesky)
+        return inverse.T / self.scale
+
 
 def factor(M: np.ndarray) -> Factor:
     """Factor the symmetric positive semidefinite matrix M (m, m)."""

@@ -189,7 +189,7 @@ def _piece(
     if move is None:
         return Piece(d, d, b, b, solution.gap, solution.status, False)
     # Both ends in the units of the data.
-    slopes = rows.B @ move.direction[: rows.rank]
+    slopes = rows.slopes(move.direction)
     level = move.direction[-1] - rows.shift @ slopes if rows.intercept else 0.0
     direction = np.append(slopes, level)
     bottom = max(low, d + move.down * rows.y_scale)

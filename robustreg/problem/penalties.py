@@ -34,15 +34,16 @@ class Ridge:
     alpha: float
 
     def root(self, rows: Rows) -> np.ndarray:
-        """L with ||L phi||^2 = alpha W ||B phi[:r]||^2, (p, m); (0, m) without a penalty.
+        """L with ||L phi||^2 = alpha W ||B phi[:r]||^2, (k, m); (0, m) without a penalty.
 
         Raises ValueError if its square overflows.
         """
         if not self.alpha:
             return np.zeros((0, rows.n_cols))
-        L = np.zeros((len(rows.B), rows.n_cols))
+        root = rows.B if rows.spanned is None else rows.spanned.root
+        L = np.zeros((len(root), rows.n_cols))
         with np.errstate(over="ignore", invalid="ignore"):
-            L[:, : rows.rank] = np.sqrt(self.alpha * rows.w.sum()) * rows.B
+            L[:, : rows.rank] = np.sqrt(self.alpha * rows.w.sum()) * root
         if not np.abs(L).max(initial=0.0) < LARGEST_ROOT:
             raise ValueError(
                 "The penalty overflows float64: alpha is too large for columns as small as those "

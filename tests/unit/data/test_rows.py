@@ -45,6 +45,16 @@ MATRICES = {
     "a constant column": (np.where(np.arange(P) == 2, 3.25, X), P - 1, P),
     "a column of zeros": (np.where(np.arange(P) == 2, 0.0, X), P - 1, P - 1),
     "more columns than rows": (RNG.standard_normal((4, 9)), 3, 4),
+    "wide, decades apart": (RNG.standard_normal((8, 60)) * 10.0 ** RNG.uniform(-5, 5, 60), 7, 8),
+    "wide, one column decades above": (
+        RNG.standard_normal((8, 30)) * np.where(np.arange(30) == 3, 1e4, 1.0),
+        7,
+        8,
+    ),
+    "wide shifted": (RNG.standard_normal((6, 9)) + 30.0, 5, 6),
+    "wide sparse": (thinned(RNG.standard_normal((9, 70))), 8, 9),
+    "wide, rows repeated": (RNG.standard_normal((4, 30))[[0, 1, 2, 3, 1, 0, 1]], 3, 4),
+    "square": (RNG.standard_normal((12, 12)), 11, 12),
     "zero": (np.zeros((N, 2)), 0, 0),
     "dependent, decades apart": (with_copies(X) * 10.0 ** np.arange(-4, 6, 2), 3, 3),
 }
@@ -69,11 +79,18 @@ class Case:
         T = np.eye(kept.shape[1]) if rows.basis is None else rows.basis
         self.slopes = ((kept - columns.shift) * columns.inverse_scale) @ T
         self.Z = np.column_stack([self.slopes, np.ones(self.n)]) if intercept else self.slopes
+        if rows.spanned is not None:  # what is lost in T is gained on the way back
+            self.Z = np.column_stack([self.fitted(phi) for phi in np.eye(rows.n_cols)])
         # The size of the terms in a row of Z, which may cancel.
         largest = np.abs(kept * columns.inverse_scale).max(initial=0.0)
         self.size = 1.0 + largest * np.abs(T).sum(axis=0).max(initial=0.0)
         self.phi = rng.standard_normal(self.Z.shape[1])
         self.v = rng.standard_normal(self.n)
+
+    def fitted(self, phi):
+        """The fitted values of the coefficients of phi, in the units of rows.y."""
+        b, b0 = self.rows.raw(phi)
+        return (self.X @ b + b0 - self.rows.y_shift) / self.rows.y_scale
 
 
 @pytest.fixture(
@@ -141,10 +158,10 @@ def test_the_rank_and_a_sound_gram_matrix(case):
     assert rows.rank == case.rank
     assert rows.B.shape == (case.p, rows.rank)
     assert rows.factor.sound
-    assert rows.orthogonal == (rows.basis is not None)
+    assert (rows.orthogonal or rows.spanned is not None) == (rows.basis is not None)
     if rows.rank < case.p:  # exactly dependent columns are left out, where there are rows enough
-        assert rows.orthogonal != (rows.independent is not None)
-        assert rows.orthogonal == (case.n < case.p)
+        assert (rows.basis is not None) != (rows.independent is not None)
+        assert (rows.basis is not None) == (case.n < case.p)
     b = np.random.default_rng(5).standard_normal(rows.n_cols)
     np.testing.assert_allclose(
         case.Z.T @ (rows.w * (case.Z @ rows.factor.solve(b))), b, rtol=1e-8, atol=1e-8
@@ -228,6 +245,17 @@ def test_a_subset_has_the_same_coordinates(case):
     )
     alone = Ridge(0.3).root(some) @ case.phi
     assert alone @ alone == pytest.approx(0.3 * some.w.sum() * b @ b)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5, 1e7])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_more_columns_than_rows_fit_any_values_to_their_last_places(offset, intercept):
+    """Whatever is lost in products of rows, on the way to the coordinates."""
+    A = RNG.standard_normal((30, 40)) + offset
+    y = RNG.standard_normal(30)
+    rows = make_rows(A, np.ones(30), intercept).with_target(y)
+    b, b0 = rows.raw(rows.factor.solve(rows.adjoint(rows.w * rows.y)))
+    assert np.all(np.abs(A @ b + b0 - y) <= 1e-15 * (np.abs(A) @ np.abs(b) + abs(b0) + np.abs(y)))
 
 
 @pytest.mark.parametrize("intercept", [False, True])

@@ -1,0 +1,150 @@
+"""Coordinates from the side of the rows, where there are at least as many columns as rows.
+
+Let Y = (X - shift) / (the largest scale), x_i its rows, and a row i0 the reference. If no row of
+[X, 1] depends on the others, any fitted values f (n,) have one (b, b0) of least norm:
+
+    b = Y'a,   a = P f,   b0 = t'f,      P = M^-1 - g g' / (1'g),   g = M^-1 1,   t = g / (1'g),
+    M = Y Y' + c 1 1'  for any c > 0,                               P 1 = 0,  f'P f = ||b||^2,
+
+and without an intercept P = M^-1, M = Y Y', t = 0. So the coordinates are the fitted values
+themselves, less that of the reference, which then is the same as the intercept:
+
+    phi = [(f_i - f_i0) / size for i other than i0,  t'f],
+    f = Z phi,   Z = [size (A - 1 t'), 1],
+
+where A are the columns of the identity but for i0. ``size``, about sqrt(n), makes columns of unit
+mean square. No product with Z costs more than n operations, no Z'diag(q)Z more than n^2.
+
+Rows that do depend on the others (one row repeated, say) are rows of coefficients in A. They are
+found by Cholesky with pivots, and believed if the data agree to the last places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..numerics import linalg
+from ..numerics.precision import EPS
+
+# Reciprocal condition number of M, down to which it serves: what it loses, the way back to
+# coefficients gains again in a few steps, each of which leaves about n EPS / SOUND.
+SOUND = 1e-12
+# Multiple of what the last places of X make of a singular value of Y: a smaller one is not told
+# from 0.
+BLURRED = 4.0
+# Steps of refinement at most, on the way back.
+ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spanned:
+    """The matrix Z of the module, by its parts, and the root of the squared norm of b.
+
+    Attributes: ``keep`` (r,) are the rows of A that are those of the identity; ``reference``, i0,
+    or None without an intercept; ``t`` (r,), of the rows ``keep``; ``size``; ``root`` (k, r) with
+    ||root phi[:r]|| = ||b||.
+    """
+
+    n_rows: int
+    keep: np.ndarray
+    reference: int | None
+    t: np.ndarray
+    size: float
+    root: np.ndarray
+
+    def dot(self, slopes: np.ndarray) -> np.ndarray:
+        """size (A - 1 t') slopes, (n,)."""
+        out = np.zeros(self.n_rows)
+        out[self.keep] = self.size * slopes
+        return out if self.reference is None else out - self.size * (self.t @ slopes)
+
+    def magnitude(self, slopes: np.ndarray) -> np.ndarray:
+        """size (A + 1 abs(t)') slopes, for slopes >= 0, (n,)."""
+        out = np.zeros(self.n_rows)
+        out[self.keep] = self.size * slopes
+        return out if self.reference is None else out + self.size * (np.abs(self.t) @ slopes)
+
+    def tdot(self, v: np.ndarray) -> np.ndarray:
+        """size (A - 1 t')'v, (r,)."""
+        return self.size * (v[self.keep] - v.sum() * self.t)
+
+    def gram(self, q: np.ndarray) -> np.ndarray:
+        """size^2 (A - 1 t')'diag(q) (A - 1 t'), (r, r)."""
+        if self.reference is None:
+            return np.diag(np.square(self.size) * q[self.keep])
+        half = np.outer((0.5 * q.sum()) * self.t - q[self.keep], self.t)
+        M = half + half.T
+        M[np.diag_indices_from(M)] += q[self.keep]
+        return np.square(self.size) * M
+
+    def take(self, index: Any) -> np.ndarray:
+        """The rows ``index`` of size (A - 1 t'), (k, r)."""
+        column = np.full(self.n_rows, -1)
+        column[self.keep] = np.arange(len(self.keep))
+        column = column[index]
+        out = np.zeros((len(column), len(self.keep)))
+        out[:] = -self.t
+        unit = np.flatnonzero(column >= 0)
+        out[unit, column[unit]] += 1.0
+        return self.size * out
+
+    def coordinates(self, f: np.ndarray) -> np.ndarray:
+        """phi (m,) with f = Z phi, for fitted values f (n,)."""
+        if self.reference is None:
+            return f[self.keep] / self.size
+        slopes = f[self.keep] - f[self.reference]
+        return np.append(slopes / self.size, f[self.reference] + self.t @ slopes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """Coordinates and the way back: b = B phi[:r], with B = T / scale, (p, r) both."""
+
+    coordinates: Spanned
+    T: np.ndarray
+    B: np.ndarray
+
+
+def span_of(columns: Any, w: np.ndarray, intercept: bool) -> Span | None:
+    """The coordinates of the module for rows with weights w (n,).
+
+    ``columns`` are centred, if there is an intercept. None if rows depend on each other, or nearly.
+    """
+    n, inverse_scale = len(w), columns.inverse_scale
+    varying = inverse_scale != 0.0
+    if not varying.any():
+        return None
+    # 1. The products of rows. Powers of two bring the columns to their raw units.
+    least = inverse_scale[varying].min()
+    ratio = np.divide(least, inverse_scale, out=np.zeros(len(inverse_scale)), where=varying)
+    M = columns.products_of_rows(ratio)
+    if intercept:
+        M += np.trace(M) / n
+    factor = linalg.factor(M)
+    if factor.rcond < SOUND or _is_blurred(columns, ratio, factor):
+        return None
+    # 2. P without the reference, and the root of its quadratic form.
+    P, root = factor.inverse(), factor.inverse_root()
+    keep, reference, t = np.arange(n), None, np.zeros(n)
+    if intercept:
+        g, reference = P.sum(axis=0), int(np.argmax(w))
+        keep, t = np.delete(keep, reference), g / g.sum()
+        P = np.delete(P - np.outer(g, t), reference, axis=1)
+        t = t[keep]
+        root = root[:, keep] - np.outer(root.sum(axis=1), t)
+    # 3. The way back.
+    size = float(2.0 ** (int(n).bit_length() // 2))
+    T = columns.combined(size * P)
+    B = (least * ratio)[:, None] * T
+    T *= np.square(ratio)[:, None]
+    return Span(Spanned(n, keep, reference, t, size, (least * size) * root), T, B)
+
+
+def _is_blurred(columns: Any, ratio: np.ndarray, factor: linalg.Factor) -> bool:
+    """Whether the last places of X may be what makes the rows of Y independent."""
+    noise = EPS * columns.peak * columns.inverse_scale * ratio
+    smallest = np.sqrt(factor.rcond) * factor.scale.min()
+    return bool(BLURRED * np.sqrt(len(factor.scale)) * noise.max() > smallest)
