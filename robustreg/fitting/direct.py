@@ -38,7 +38,8 @@ class Digits:
 
     def __init__(self, X, w, spec: Specification):
         self.X, self.w, self.spec = X, w, spec
-        self.are_wanted = spec.solver == "auto" and X.shape[0] * X.shape[1] <= LARGEST
+        small = X.shape[0] * X.shape[1] <= LARGEST
+        self.are_wanted = spec.last_digits and spec.solver == "auto" and small
 
     @functools.cached_property
     def dense(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,12 @@ from .at_scale import at_scale
 from .specification import Fit, Specification, together
 
 
-def fit(X, Y, w, spec: Specification, start=None) -> Fit:
+def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) -> Fit:
     """Fit X (n, p; dense or CSR) to each column of Y (n, k) with weights w (n,) >= 0 or None for
     ones.
 
-    ``start`` is None or (coef (k, p), intercept (k,)) to start from.
+    ``start`` is None or (coef (k, p), intercept (k,)) to start from; ``rows()``, if given,
+    are those of X and w for the direct way, w > 0.
     """
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
@@ -27,7 +29,7 @@ def fit(X, Y, w, spec: Specification, start=None) -> Fit:
             raise NotFiniteError
         found = fit(X[present], Y[present], w[present], spec, start)
         return _with_absent_rows(found, absent, Y[~present], present)
-    rows = rows_of_all(X, w, spec)
+    rows = rows or rows_of_all(X, w, spec)
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
     return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])

@@ -21,7 +21,8 @@ class Specification:
 
     ``loss`` and ``alpha`` in the units of the data; ``rule`` tells the residuals' scale that the
     knots are a multiple of, and is None where they are given; ``tell(step, rows, gap)``, if any, is
-    called at each step.
+    called at each step; ``last_digits`` says whether all digits that the data determine are wanted,
+    where float64 needs help for them, and the independent proof of them.
     """
 
     loss: Loss
@@ -32,6 +33,7 @@ class Specification:
     tol: float
     rule: Rule | None = None
     tell: Callable | None = None
+    last_digits: bool = True
 
     @property
     def has_knots(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from ..data.arrays import make_source
 from ..data.frame import make_frame
 from ..data.source import Refused, sweep
-from ..fitting.at_knot import beyond_of
+from ..fitting.at_knot import beyond_of, rows_of_all
 from ..fitting.fit import fit
 from ..fitting.scale import NORMAL_QUARTILE, weighted_median
 from ..fitting.specification import Specification
@@ -35,7 +35,8 @@ LEAST_DELTA = 0.05
 LEAST_JOINT_DELTA = 1.05
 # to nearly least squares.
 MOST_DELTA = 10.0
-# Share of the largest y: smaller residuals are rounding. A safe margin.
+# Share of the terms of a residual, or of typical ones: a smaller residual is rounding. A safe
+# margin.
 ROUNDING = 1e-13
 
 
@@ -162,17 +163,21 @@ def _certified(
 
 
 def _one_by_one(grid: Grid, done: np.ndarray, task: GridTask, i: int) -> None:
-    """Fill in the others for the set i, from the largest down, each from the last."""
-    w, spec = task.sets[i], task.spec
+    """Fill in the others for the set i, from the largest down, each from the last.
+
+    All share their rows. Of training sets the last digits are not wanted: nothing but scores is
+    made of them.
+    """
+    w, spec = task.sets[i], replace(task.spec, last_digits=i == 0)
     present = slice(None) if w is None or w.all() else w > 0.0
     X, y, w = task.X[present], task.y[present][:, None], w if w is None else w[present]
-    start = None
+    rows, start = rows_of_all(X, w, spec), None
     for k in range(len(task.deltas) - 1, -1, -1):
         if not done[k]:
             delta = float(task.deltas[k])
             rule = None if spec.rule is None else replace(spec.rule, delta=delta)
             loss = huber(delta) if spec.has_knots else spec.loss
-            found = fit(X, y, w, replace(spec, loss=loss, rule=rule), start)
+            found = fit(X, y, w, replace(spec, loss=loss, rule=rule), start, rows)
             grid.coef[i, k], grid.intercept[i, k] = found.coef[0], found.intercept[0]
             if found.scale is not None:
                 grid.scale[i, k] = found.scale[0]
@@ -200,13 +205,24 @@ def candidates(
     start = absolute.coef, absolute.intercept
     squared = fit(X, y[:, None], w, replace(flat, loss=SQUARED), start)
     base = absolute.coef[0], absolute.intercept[0]
-    size = np.abs(y - X @ base[0] - base[1])
-    s = weighted_median(size, w) / NORMAL_QUARTILE
-    noise = ROUNDING * np.abs(y).max()
-    if s <= noise:  # most rows are fitted exactly
-        s = size.mean() if size.mean() > noise else typical(y) or 1.0
+    s = _scale(X, y, w, *base)
     least = LEAST_JOINT_DELTA if spec.rule and spec.rule.joint else LEAST_DELTA
     top = max(np.abs(y - X @ squared.coef[0] - squared.intercept[0]).max() / s, 2.0 * least)
     deltas = np.geomspace(least, min(top, MOST_DELTA), count)
     deltas[-1] = top
     return deltas if spec.rule else deltas * s, base
+
+
+def _scale(X: Any, y: np.ndarray, w: np.ndarray | None, b: np.ndarray, b0: float) -> float:
+    """The scale of the residuals of (b, b0), a fit with the absolute loss; positive.
+
+    A median of those that are not 0: such a fit goes through a row for each coefficient, which
+    says nothing about the others (Maronna, Martin & Yohai 2006, Robust Statistics, 4.4.2). Where
+    all are 0, that of y is taken.
+    """
+    size = np.abs(y - X @ b - b0)
+    terms = np.abs(y) + abs(X) @ np.abs(b) + abs(b0)
+    left = size > ROUNDING * np.maximum(terms, np.median(terms))
+    if not left.any():
+        return typical(y) or 1.0
+    return weighted_median(size[left], None if w is None else w[left]) / NORMAL_QUARTILE

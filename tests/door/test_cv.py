@@ -20,7 +20,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path
 from robustreg.paths import grid
@@ -264,6 +264,42 @@ def test_candidates_have_the_units_of_y():
     top = np.abs(y - LinearRegressor("mse").fit(X, y).predict(X)).max()
     assert plain.path_.deltas[-1] == pytest.approx(top, rel=1e-9)
     assert plain.path_.n_outliers[-1] == 0
+
+
+@pytest.mark.parametrize("p", [48, 60, 85])
+def test_candidates_are_never_rounding(p):
+    """A fit with the absolute loss goes through p rows: with p > n / 2 their median is rounding."""
+    rng = np.random.default_rng(p)
+    X, y = rng.standard_normal((100, p)), rng.standard_t(2, 100)
+    rows = np.append(np.arange(100), np.arange(50))  # weights count repeats
+    deltas = []
+    for unit in (np.ones(p), 10.0 ** rng.uniform(-6, 6, p)):
+        model = LinearRegressorCV(deltas=4, cv=3).fit(X * unit, y)
+        deltas.append(model.path_.deltas)
+        deltas.append(LinearRegressorCV(deltas=4, cv=3).fit(X[rows] * unit, y[rows]).path_.deltas)
+    weighted = LinearRegressorCV(deltas=4, cv=3).fit(X, y, np.bincount(rows).astype(float))
+    np.testing.assert_allclose(deltas[1::2], [weighted.path_.deltas] * 2, rtol=1e-6)
+    np.testing.assert_allclose(deltas[0], deltas[2], rtol=1e-6)
+    assert 1e-3 < deltas[0][0] < 1.0
+
+
+def test_candidates_where_all_is_fitted_exactly():
+    X, y, _ = problem(3, n=30, p=40)
+    assert LinearRegressorCV(deltas=3).fit(X, y).path_.deltas[0] > 1e-3
+    assert LinearRegressorCV(deltas=3).fit(X, np.zeros(30)).path_.deltas[0] > 0.0
+
+
+@pytest.mark.slow
+def test_cubes_of_diabetes():
+    """The choice among 285 nearly dependent columns of 442 rows, and its proof."""
+    X, y = load_diabetes(return_X_y=True)
+    X = PolynomialFeatures(3, include_bias=False).fit_transform(X)
+    X = StandardScaler().fit_transform(X)
+    model = LinearRegressorCV(deltas=5).fit(X, y)
+    assert model.path_.deltas[0] > 1.0
+    plain = LinearRegressor("huber", delta=model.delta_).fit(X, y)
+    np.testing.assert_allclose(model.coef_, plain.coef_, rtol=1e-9)
+    assert certify(model, X, y).gap <= 1e-9
 
 
 def test_outliers_make_delta_small():
