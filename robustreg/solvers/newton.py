@@ -49,6 +49,9 @@ FULL_STEP = 1e-8
 # What outer rows add to a singular Hessian: this part of their weights in reweighted least squares.
 # Larger is better conditioned, smaller distorts less where the Hessian is only nearly singular.
 OUTER_WEIGHT = 1e-3
+# Reciprocal condition number of normal equations, of whose root it is EPS: a lower one is that of a
+# singular matrix, whose factor solves nothing.
+SINGULAR = EPS * EPS
 # Refinements that take it out again: where H is not singular, OUTER_WEIGHT^4 is left of it.
 OUTER_REFINEMENTS = 3
 # Rows at the end of their zone may go to and fro, for the rounding of their residuals: that is so
@@ -206,7 +209,8 @@ class Hessian:
             return factor.solve(descent)
         ratio = np.divide(problem.loss.slope(r), r, out=np.ones_like(r), where=~zone)
         factor = problem.factor(rows.w * np.where(zone, 1.0, OUTER_WEIGHT * ratio))
-        factor = factor if factor.rcond else linalg.factor_shifted(H, rows.gram_all)
+        usable = factor.rcond > SINGULAR
+        factor = factor if usable else linalg.factor_shifted(H, rows.gram_all)
         step = factor.solve(descent)
         for _ in range(OUTER_REFINEMENTS):
             step = step + factor.solve(descent - H @ step)

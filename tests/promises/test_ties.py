@@ -1,5 +1,7 @@
 """Designs full of ties: integer targets and columns, dependent columns, more columns than rows."""
 
+import warnings
+
 import numpy as np
 import pytest
 from problems import LOSSES, objective, slow
@@ -139,3 +141,16 @@ def test_one_row_one_column_and_one_huge_weight(loss):
     rest = np.arange(50) != 7
     limit = LinearRegressor(loss, fit_intercept=False).fit(X[rest] - X[7], y[rest] - y[7])
     np.testing.assert_allclose(model.coef_, limit.coef_, rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [1, 5, *slow(*range(40))])
+def test_ratings_by_all_levels_of_a_factor(seed):
+    """Most rows are fitted exactly, and a smoothed problem leaves rows of one level alone."""
+    rng = np.random.default_rng(seed)
+    X = np.eye(11)[rng.integers(0, 11, 6000)]
+    y = rng.choice([1.0, 2.0, 3.0, 4.0, 5.0], 6000, p=[0.05, 0.05, 0.1, 0.3, 0.5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearRegressor("mae").fit(X, y)
+    best = sum(np.abs(y[level] - np.median(y[level])).sum() for level in X.T == 1.0)
+    assert model.objective_ == pytest.approx(best / 6000, rel=1e-14)
