@@ -161,7 +161,7 @@ def test_the_rank_and_a_sound_gram_matrix(case):
     assert (rows.orthogonal or rows.spanned is not None) == (rows.basis is not None)
     if rows.rank < case.p:  # exactly dependent columns are left out, where there are rows enough
         assert (rows.basis is not None) != (rows.independent is not None)
-        assert (rows.basis is not None) == (case.n < case.p)
+        assert (rows.basis is not None) == (case.n <= case.p)
     b = np.random.default_rng(5).standard_normal(rows.n_cols)
     np.testing.assert_allclose(
         case.Z.T @ (rows.w * (case.Z @ rows.factor.solve(b))), b, rtol=1e-8, atol=1e-8
