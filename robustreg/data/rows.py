@@ -64,8 +64,9 @@ class Rows:
     ``basis``, T (p, rank), or None for the identity; ``by_block``, whether T is applied to blocks
     of rows before they are multiplied; ``gram_all``, Z'diag(w)Z (m, m), and its ``factor``;
     ``orthogonal``, whether the orthogonal fallback was needed; ``independent``, the columns of X
-    that Z has, or None for all; ``spanned``, Z without the column of
-    ones where it is made of fitted values, else None.
+    that Z has, or None for all; ``spanned``, Z without the column of ones where it is made of
+    fitted values, else None; ``terms`` (n,), the size of what y itself was rounded from, if y is
+    the residual of another fit.
     """
 
     columns: DenseColumns | SparseColumns
@@ -83,6 +84,7 @@ class Rows:
     y_scale: float
     independent: Independent | None = None
     spanned: Spanned | None = None
+    terms: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -139,13 +141,15 @@ class Rows:
         return float(np.median(size[size > 0.0])) if size.any() else float(np.abs(self.y).max())
 
     def magnitude(self, phi: np.ndarray) -> np.ndarray:
-        """abs(y) + abs(Z) abs(phi), (n,): the size of the terms that make a residual."""
+        """abs(y) + abs(Z) abs(phi), (n,), and ``terms``: the size of what makes a residual."""
         slopes = phi[: self.rank]
         if self.spanned is not None:
             out = np.abs(self.y) + self.spanned.magnitude(np.abs(slopes))
         else:
             slopes = slopes if self.basis is None else self.basis @ slopes
             out = np.abs(self.y) + self.columns.magnitude(np.abs(slopes))
+        if self.terms is not None:
+            out += self.terms
         return out + abs(phi[-1]) if self.intercept else out
 
     def adjoint(self, v: np.ndarray) -> np.ndarray:
@@ -206,9 +210,10 @@ class Rows:
 
         y is not centred again.
         """
-        return dense_rows(
+        rows = dense_rows(
             self.take(index), self.y[index], self.w[index], self.B, self.gram_all, self.factor
         )
+        return rows if self.terms is None else replace(rows, terms=self.terms[index])
 
     def _finish(self, block: np.ndarray) -> np.ndarray:
         """The rows of Z for a block of the standardised columns."""

@@ -22,6 +22,7 @@ from .all_rows import AllRows, Outcome
 from .settling import Verified
 
 PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
+DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 NEAR = 1e-6  # steepest slopes from a knot, a row is looked at closely
 
 
@@ -102,13 +103,7 @@ def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
         step = normal.solve(Z[U].T @ (w * r)[U])
     # 2. What these rows cannot take costs what the penalty makes of it, or the dual point is not
     #    quite feasible.
-    missing = missing - Z[U].T @ (w[U] * change)
-    costs = np.abs(missing) * (np.abs(phi) + seen.near / problem.source.weight)
-    slopes = slice(0, problem.frame.rank if problem.alpha else 0)
-    curvature = linalg.factor(L[:, slopes].T @ L[:, slopes])
-    if curvature.rcond:
-        costs[slopes] = 0.5 * missing[slopes] * curvature.solve(missing[slopes])
-    excess = np.sum(costs)
+    excess = cost_of_missing(problem, phi, missing - Z[U].T @ (w[U] * change), seen.near)
     # 3. How far outside of its box u is, and where it is no slope of the loss at r, but for
     #    rounding.
     outside = max(_outside_box(loss, u), 0.0)
@@ -117,6 +112,19 @@ def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
     noise = _rounding(target[doubtful], Z[doubtful], phi)
     excess += w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
     return Gap(step, 0.0, float(excess / seen.near + outside))
+
+
+def cost_of_missing(problem: AllRows, phi, missing: np.ndarray, near: float) -> float:
+    """What the dual function may lack because Z'(w u) lacks ``missing`` (m,); ``near`` is the
+    objective, without rows far away.
+    """
+    costs = np.abs(missing) * (np.abs(phi) + near / problem.source.weight)
+    slopes = slice(0, problem.frame.rank if problem.alpha else 0)
+    L = problem.penalty_root[:, slopes]
+    curvature = linalg.factor(L.T @ L)
+    if curvature.rcond:
+        costs[slopes] = 0.5 * missing[slopes] * curvature.solve(missing[slopes])
+    return float(costs.sum())
 
 
 def _outside_box(loss: Loss, u: np.ndarray) -> float:

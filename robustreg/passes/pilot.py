@@ -18,10 +18,12 @@ from ..data.independent import split
 from ..data.rows import Rows, dense_rows
 from ..data.source import Dependent, Refused, spread_out
 from ..numerics import linalg
+from ..problem.duality import rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
 from ..solvers.continuation import FAR, NEARBY, approach, quantile
+from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
 from .settling import NOTHING, Unknown
 
@@ -33,6 +35,11 @@ NARROWEST = 1e-6
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 FEW = 16  # the part of the sample that the pilot begins with
 RARE = 20  # rows of a sample that know a column
+# Rows of a sample that the pilot goes through are off by less than this part of the mean.
+CLUSTER = 0.05
+# The same, for those that are taken to be near at least.
+LEAST_CLUSTER = 1e-8
+NOISE = 1e3  # of rounding: where the mean is no larger, all rows are fitted exactly
 HEAVY = 3.0  # a row is heavy from so many times the norm of others
 
 
@@ -44,7 +51,8 @@ class Pilot:
     ``reach`` the norm of most rows, or None if there are none much larger; ``unknown`` what the
     sample does not know of the columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``,
     or None where there are combinations of columns that it does not know. ``rows`` is None, unless
-    the sample was all rows.
+    the sample was all rows. ``ties`` (m,) is None, unless the minimiser of the sample at a corner
+    goes through many rows: it is the c of ``solvers/ties.py``, that makes their dual.
     """
 
     phi: np.ndarray
@@ -55,6 +63,7 @@ class Pilot:
     reach: float | None = None
     unknown: Unknown = NOTHING
     rows: Rows | None = None
+    ties: np.ndarray | None = None
 
     @property
     def band(self) -> float:
@@ -98,11 +107,14 @@ def pilot(problem: AllRows) -> Pilot:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     sample = Problem(rows, loss, Quadratic(np.sqrt(w.sum()) * L, none))
     phi, rho = approach(sample, phi, NEARBY, tally)
+    tied = _tied(sample, phi) if loss.is_corner else None
+    if tied is not None:
+        return _of_all_columns(tied, known, m)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
     found = Pilot(phi, typical, rows.gram_all, rows.factor, rho, _reach(Z), unknown)
-    return found if len(phi) == m else _of_all_columns(found, known, m)
+    return _of_all_columns(found, known, m)
 
 
 def _known(frame: Frame, Z: np.ndarray, w: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
@@ -132,9 +144,31 @@ def _known(frame: Frame, Z: np.ndarray, w: np.ndarray) -> tuple[slice | np.ndarr
 
 def _of_all_columns(found: Pilot, known, m: int) -> Pilot:
     """The pilot of the columns ``known`` (k,) for all m columns: the others have coefficients 0."""
-    phi = np.zeros(m)
-    phi[known] = found.phi
-    return replace(found, phi=phi, gram=None, factor=None)
+    if len(found.phi) == m:
+        return found
+
+    def of_all(known_ones):
+        out = np.zeros(m)
+        out[known] = known_ones
+        return out
+
+    ties = None if found.ties is None else of_all(found.ties)
+    return replace(found, phi=of_all(found.phi), ties=ties, gram=None, factor=None)
+
+
+def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:
+    """The minimiser of a sample if it goes through many of its rows, but not all."""
+    rows, r = sample.rows, sample.rows.residual(phi)
+    near, far = quantile(np.abs(r), 0.25), float(np.abs(r).mean())
+    if not near < CLUSTER * far:
+        return None
+    if far <= NOISE * rounding(sample, phi).max():
+        return None
+    found = ties(sample, phi, r, max(near, LEAST_CLUSTER * far))
+    if found is None:
+        return None
+    c = dual_of_ties(sample, found)
+    return None if c is None else Pilot(found.phi, far, rows.gram_all, rows.factor, ties=c)
 
 
 def least_squares_of_all(problem: AllRows) -> Pilot:

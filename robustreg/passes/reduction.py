@@ -38,15 +38,15 @@ from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
 from ..solvers.solve import from_far, from_near, from_start
 from .all_rows import AllRows, Outcome
-from .gap import proved
+from .gap import DISTANT, proved
 from .pilot import Pilot, least_squares_of_all, pilot
 from .settling import SettlingRule, Verified, settle, verify
+from .ties import through_ties
 
 # Rows per column from which a sample is worth it (measured), for a loss with a quadratic piece and
 # for a corner. Of fewer rows all are kept open, up to so many entries of Z, which are copied.
 ROWS_FOR_SAMPLE, ROWS_FOR_SAMPLE_OF_CORNER, OPEN_ENTRIES = 900, 300, 2**20
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
-DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
 OPENED = 0.1  # of rho is what opening a few rows may change
 # More than this part of the kept rows found wrong: the pilot was bad, and the last solution is a
@@ -91,6 +91,8 @@ def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Outco
         )
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
         start = least_squares_of_all(problem) if few else pilot(problem)
+        if start.ties is not None:
+            return through_ties(problem, start, options, tally)
         if start.typical > 0.0:  # from here on residuals have about size 1
             finer = problem.in_units(start.typical)
             size = finer.frame.y_scale / problem.frame.y_scale
@@ -255,6 +257,9 @@ def reduced_problem(problem: AllRows, left: Reduced, start: Pilot) -> Problem:
         rows = replace(start.rows, y=left.r)
     else:
         rows = dense_rows(left.Z, left.r, left.w, None, start.gram, start.factor)
+    if problem.loss.is_corner:  # what is 0 there is only 0 as far as r is known
+        target = np.abs(left.r + left.Z @ left.base)
+        rows = replace(rows, terms=target + np.abs(left.Z) @ np.abs(left.base))
     L = problem.penalty_root
     return Problem(
         rows, problem.loss, Quadratic(L, left.h - L.T @ (L @ left.base), left.c, left.gram)
@@ -276,8 +281,9 @@ def _chosen(problem: AllRows, small: Problem, pair: Pair, left: Reduced) -> Choi
     rank = frame.rank
     slopes = DenseColumns(Z[:, :rank], np.zeros(rank), np.ones(rank), None)
     rows = replace(
-        rows, columns=slopes, intercept=frame.intercept, rank=rank, B=frame.B, y=rows.y + Z @ base
-    )
+        rows, columns=slopes, intercept=frame.intercept, rank=rank, B=frame.B,
+        y=rows.y + Z @ base, terms=None,
+    )  # fmt: skip
     choice = canonical(replace(small, rows=rows), replace(pair, phi=base + pair.phi))
     if not choice.canonical:
         raise Refused("The minimiser is not unique, and its canonical one was not found.")

@@ -28,7 +28,8 @@ changes fitted values by the mean square trace(M covariance):
 about rho sqrt(m / (3 |Q|)) where slopes are symmetric and weights equal. For a smooth loss e is
 smaller, and rho' a bound.
 
-Rows further outside than a few rho' have found their side: each is linear, as long as it stays
+At a corner the minimiser may go through many rows that are near: ``ties.py`` finds it at once. Else
+rows further outside than a few rho' have found their side: each is linear, as long as it stays
 there. So the problem shrinks from n rows to about sqrt(m n), and so on, until the core solver takes
 over. In the end all that was settled is looked at again: a row that changed its side is opened.
 """
@@ -41,7 +42,9 @@ import numpy as np
 
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
+from .crossover import Guess, crossover
 from .newton import Hessian, line_search, newton
+from .ties import ties
 
 TINY = np.finfo(np.float64).tiny
 
@@ -168,6 +171,9 @@ def narrowed(
     error = _error(smoothed, r)
     if error is None:
         return None
+    pair = _through_ties(problem, phi, r, k) if loss.is_corner else None
+    if pair is not None:
+        return pair
     # 2. Settle the rows far outside, but for those nearest.
     outside, side = loss.outside(r), np.sign(r)
     nearest = np.partition(outside, CORE_ROWS * m)[CORE_ROWS * m]
@@ -186,6 +192,18 @@ def narrowed(
             return Pair(pair.phi, u)
         kept |= wrong
     return core(problem, phi)
+
+
+def _through_ties(problem: Problem, phi, r, k: float) -> Pair | None:
+    """The optimal pair, if it goes through many of the rows that are within the factor k at phi,
+    the minimiser of the smoothed problem; else None.
+    """
+    tied = ties(problem, phi, r, k * problem.loss.steepest)
+    if tied is None:
+        return None
+    u = problem.loss.smoothed(k).slope(r) / k
+    pair, right = crossover(problem, Guess(tied.phi, u, np.sign(tied.r), tied.F))
+    return pair if right else None
 
 
 def _error(smoothed: Problem, r: np.ndarray) -> float | None:
