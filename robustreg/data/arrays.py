@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +15,9 @@ GROUPS = 16  # of parts, for so many threads at most
 
 
 class ArraySource:
-    """A 2-D array X, which is only read, y (n,) float64 and weights w (n,) > 0 or None for ones."""
+    """A 2-D array X, which is only read, y (n,) or (k, n) float64 and weights w (n,) > 0 or None
+    for ones.
+    """
 
     is_sparse = False
 
@@ -25,22 +28,26 @@ class ArraySource:
 
     @property
     def weight(self) -> float:
-        return _weight(self.y, self.w)
+        return _weight(self.n_rows, self.w)
 
     def parts(self, group: int) -> Iterator[Part]:
         n_blocks = self.blocks.n_blocks
         numbers = range(n_blocks * group // self.n_groups, n_blocks * (group + 1) // self.n_groups)
         for rows, block in self.blocks.some(numbers):
-            yield Part(block, self.y[rows], None if self.w is None else self.w[rows], rows.start)
+            yield Part(
+                block, self.y[..., rows], None if self.w is None else self.w[rows], rows.start
+            )
 
     def take(self, index: np.ndarray | slice) -> Part:
-        return Part(
-            rows_of(self.X, index), self.y[index], None if self.w is None else self.w[index]
-        )
+        w = None if self.w is None else self.w[index]
+        return Part(rows_of(self.X, index), self.y[..., index], w)
+
+    def with_target(self, y: np.ndarray) -> ArraySource:
+        return _with_target(self, y)
 
 
 class SparseSource:
-    """A CSR matrix or array X, y (n,) float64 and weights w (n,) > 0 or None for ones."""
+    """A CSR matrix or array X, y (n,) or (k, n) float64 and weights w (n,) > 0 or None for ones."""
 
     is_sparse = True
 
@@ -55,7 +62,7 @@ class SparseSource:
 
     @property
     def weight(self) -> float:
-        return _weight(self.y, self.w)
+        return _weight(self.n_rows, self.w)
 
     def parts(self, group: int) -> Iterator[Part]:
         n_parts = len(self.edges) - 1
@@ -63,19 +70,31 @@ class SparseSource:
             rows = slice(self.edges[k], self.edges[k + 1])
             yield Part(
                 self.X[rows],
-                self.y[rows],
+                self.y[..., rows],
                 None if self.w is None else self.w[rows],
                 int(rows.start),
             )
 
     def take(self, index: np.ndarray | slice) -> Part:
-        return Part(self.X[index], self.y[index], None if self.w is None else self.w[index])
+        w = None if self.w is None else self.w[index]
+        return Part(self.X[index], self.y[..., index], w)
+
+    def with_target(self, y: np.ndarray) -> SparseSource:
+        return _with_target(self, y)
 
 
 def make_source(X, y: np.ndarray, w: np.ndarray | None) -> Source:
-    """The source for X (n, p), an array or a CSR matrix, y (n,) and w (n,) or None."""
+    """The source for X (n, p), an array or a CSR matrix, y (n,), or (k, n) for k targets, and w
+    (n,) or None.
+    """
     return SparseSource(X, y, w) if sparse.issparse(X) else ArraySource(X, y, w)
 
 
-def _weight(y, w) -> float:
-    return float(len(y) if w is None else w.sum())
+def _weight(n_rows: int, w: np.ndarray | None) -> float:
+    return float(n_rows if w is None else w.sum())
+
+
+def _with_target(source, y: np.ndarray):
+    other = copy(source)
+    other.y = y
+    return other

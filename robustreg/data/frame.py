@@ -2,6 +2,8 @@
 
     C = X - shift,   Z = [C / scale, 1]   (n x m),   t = (y - y_shift) / y_scale,   r = t - Z phi
 
+Of several targets t, r and phi have a row for each, and y_shift (k, 1) an entry.
+
 The column of ones is there if there is an intercept. Below the frame there is one system of units,
 in which columns and targets have about unit size; the only door back is
 
@@ -44,7 +46,7 @@ class Frame:
     shift: np.ndarray | None
     inverse_scale: np.ndarray
     intercept: bool
-    y_shift: float
+    y_shift: Any
     y_scale: float
     independent: Independent | None = None
 
@@ -64,6 +66,13 @@ class Frame:
         return slice(None) if self.independent is None else self.independent.kept
 
     @property
+    def places(self) -> np.ndarray:
+        """Those of the columns of Z among [X, 1], (m,)."""
+        p = len(self.inverse_scale)
+        places = np.arange(p)[self.kept]
+        return np.append(places, p) if self.intercept else places
+
+    @property
     def unit(self) -> np.ndarray:
         """1 / scale of the columns of Z, (rank,)."""
         return self.inverse_scale[self.kept]
@@ -78,6 +87,10 @@ class Frame:
         """C (k, p) of a part."""
         return part.X if self.shift is None else part.X - self.shift
 
+    def of_centred(self) -> Frame:
+        """The same frame for parts whose X is C already."""
+        return replace(self, shift=None)
+
     def target(self, part: Part) -> np.ndarray:
         """t (k,) of a part."""
         t = part.y - self.y_shift
@@ -91,24 +104,26 @@ class Frame:
 
     def residual_of(self, t: np.ndarray, C, phi: np.ndarray) -> np.ndarray:
         """r = t - Z phi (k,), in place of t (k,)."""
-        r = t
-        r -= product(C, self.spread(phi[: self.rank]))
+        slopes, r = self.spread(phi[..., : self.rank]), t
+        r -= product(C, slopes) if phi.ndim == 1 else product(slopes, C.T)
         if self.intercept:
-            r -= phi[-1]
+            r -= phi[..., self.rank :]
         return r
 
     def spread(self, slopes: np.ndarray) -> np.ndarray:
-        """The factors (p,) of the columns of C for slopes (rank,) of those of Z."""
+        """The factors (..., p) of the columns of C for slopes (..., rank) of those of Z."""
         if self.independent is None:
             return self.inverse_scale * slopes
-        out = np.zeros(len(self.inverse_scale))
-        out[self.kept] = self.unit * slopes
+        out = np.zeros((*slopes.shape[:-1], len(self.inverse_scale)))
+        out[..., self.kept] = self.unit * slopes
         return out
 
     def adjoint(self, C, v: np.ndarray) -> np.ndarray:
         """Z'v (m,) of rows whose centred columns are C (k, p), v (k,)."""
-        slopes = self.unit * product(v, C)[self.kept]
-        return np.append(slopes, v.sum()) if self.intercept else slopes
+        slopes = self.unit * product(v, C)[..., self.kept]
+        if not self.intercept:
+            return slopes
+        return np.concatenate([slopes, v.sum(axis=-1, keepdims=True)], axis=-1)
 
     def gram(self, C, w: np.ndarray | None) -> np.ndarray:
         """Z'diag(w)Z (m, m) of rows whose centred columns are C (k, p); w (k,) or None for ones."""
@@ -122,14 +137,6 @@ class Frame:
             G[rank, :rank] = G[:rank, rank] = unit * product(ones, C)[kept]
             G[rank, rank] = ones.sum()
         return G
-
-    def part_of_gram(self, gram: np.ndarray) -> np.ndarray:
-        """Z'diag(w)Z (m, m), from that with all columns of X (p + 1, p + 1), or (p, p)."""
-        if self.independent is None:
-            return gram
-        inner = self.independent.kept
-        inner = np.append(inner, len(gram) - 1) if self.intercept else inner
-        return gram[np.ix_(inner, inner)]
 
     def rows(self, C, out: np.ndarray | None = None) -> np.ndarray:
         """Z (k, m), dense, of rows whose centred columns are C (k, p)."""
@@ -193,17 +200,30 @@ class Frame:
 
 def make_frame(source: Source, fit_intercept: bool) -> Frame:
     """Coordinates for dense or CSR rows; Refused if units or weights are too extreme for passes."""
+    return make_frames(source, fit_intercept)[0]
+
+
+def make_frames(source: Source, fit_intercept: bool) -> list[Frame]:
+    """The same for each target of the source: they share all that is of X."""
     _check_weights(source)
     few = source.n_rows <= SAMPLE
     part = source.take(slice(None) if few else spread_out(source.n_rows, SAMPLE))
     X = part.X if source.is_sparse else np.asarray(part.X, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        y_shift = _middle(part.y) if fit_intercept else 0.0
-        size = np.abs(part.y - y_shift)
         shift, square = _shift_and_square(X, fit_intercept)
     known = square > 0.0
     if not np.all((square < LEAST**-2) & ((square > LEAST**2) | ~known)):
         raise Refused("A column of X has values too large or too small to be squared.")
+    inverse_scale = 1.0 / power_of_two(np.sqrt(np.where(known, square, 1.0)))
+    units = [_units_of(y, fit_intercept) for y in np.atleast_2d(part.y)]
+    return [Frame(shift, inverse_scale, fit_intercept, *unit) for unit in units]
+
+
+def _units_of(y: np.ndarray, fit_intercept: bool) -> tuple[float, float]:
+    """(y_shift, y_scale) for some values y (k,) of a target."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        y_shift = _middle(y) if fit_intercept else 0.0
+        size = np.abs(y - y_shift)
     if not np.all(np.isfinite(size)):
         raise Refused("y has values that are not finite, or too large to be centred.")
     nonzero = size[size > 0.0]
@@ -212,8 +232,7 @@ def make_frame(source: Source, fit_intercept: bool) -> Frame:
     )
     if not LEAST < typical < 1.0 / LEAST:
         raise Refused("y has values too large or too small to be squared.")
-    scale = power_of_two(np.sqrt(np.where(known, square, 1.0)))
-    return Frame(shift, 1.0 / scale, fit_intercept, y_shift, float(power_of_two(typical)))
+    return y_shift, float(power_of_two(typical))
 
 
 def _check_weights(source: Any) -> None:

@@ -28,19 +28,19 @@ class Refused(Exception):
 
 
 class Dependent(Refused):
-    """The same, unless the columns that depend on others are left out. ``gram`` (m, m) is
-    Z'diag(w)Z of all rows, if it is known.
+    """The same, unless the columns that depend on others are left out. ``sums`` are the normal
+    equations of all rows and columns, if they are known.
     """
 
-    def __init__(self, reason: str, gram: np.ndarray | None = None):
+    def __init__(self, reason: str, sums: Any = None):
         super().__init__(reason)
-        self.gram = gram
+        self.sums = sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """X (k, p), dense or CSR, of ``parts`` float64; y (k,); weights w (k,) or None for ones;
-    ``begin``, the first row's number.
+    """X (k, p), dense or CSR, of ``parts`` float64; y (k,), or a row of it for each of several
+    targets; weights w (k,) or None for ones; ``begin``, the first row's number.
 
     X may be overwritten when the next part is read: a kernel copies the rows that it keeps.
     """
@@ -65,6 +65,7 @@ class Sums:
 class Source(Protocol):
     """Rows as they are stored; see the module."""
 
+    y: np.ndarray
     w: np.ndarray | None
 
     @property
@@ -88,6 +89,10 @@ class Source(Protocol):
 
     def take(self, index: np.ndarray | slice) -> Part:
         """Some rows, an index array or a slice; a dense X has the dtype that is stored."""
+        ...
+
+    def with_target(self, y: np.ndarray) -> Source:
+        """The same rows with the target y (n,), or several, (k, n)."""
         ...
 
 

@@ -36,6 +36,15 @@ def default_errors() -> Iterator[None]:
         yield
 
 
+class _Share(threading.local):
+    """Whether this thread is at a share of ``in_parallel``: what that calls has no others."""
+
+    inside = False
+
+
+_SHARE = _Share()
+
+
 class _Blas:
     """BLAS of this process, limited to one thread while at least one fit runs.
 
@@ -134,6 +143,7 @@ def one_blas_thread() -> Iterator[None]:
     overlap.
     """
     fit = object()
+    _SHARE.inside = False  # an interruption may have left it
     try:
         try:
             _BLAS.enter(fit)
@@ -149,17 +159,24 @@ def in_parallel(function: Callable[[int], object], n_parts: int) -> list:
     """[function(0), ..., function(n_parts - 1)]; each thread takes a contiguous range of them.
 
     After an error, or an interruption, each thread finishes the part it is at; none is alive when
-    this returns or raises. All threads treat floating-point errors as the caller does.
+    this returns or raises. All threads treat floating-point errors as the caller does. A function
+    that calls this again has one thread.
     """
-    n_threads = min(_BLAS.threads, n_parts)
+    n_threads = 1 if _SHARE.inside else min(_BLAS.threads, n_parts)
+    if n_threads <= 1:
+        return [function(i) for i in range(n_parts)]
     results: list = [None] * n_parts
     errors, stop, floating = [], threading.Event(), np.geterr()
 
     def share(t):
-        for i in range(n_parts * t // n_threads, n_parts * (t + 1) // n_threads):
-            if stop.is_set():
-                return
-            results[i] = function(i)
+        _SHARE.inside = True
+        try:
+            for i in range(n_parts * t // n_threads, n_parts * (t + 1) // n_threads):
+                if stop.is_set():
+                    return
+                results[i] = function(i)
+        finally:
+            _SHARE.inside = False
 
     def help_with(t):
         try:

@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..data.arrays import make_source
-from ..data.frame import make_frame
+from ..data.frame import make_frames
 from ..data.rows import make_rows
 from ..data.source import Dependent, Refused, sweep
 from ..numerics.precision import EPS
-from ..passes.all_rows import AllRows, Outcome, all_rows
-from ..passes.dependence import PASSES_FOR_INDEPENDENCE, with_independent_columns
+from ..passes.all_rows import Outcome, all_rows
+from ..passes.dependence import PASSES_FOR_INDEPENDENCE, independent_columns
+from ..passes.in_step import in_step
 from ..passes.least_squares import least_squares
 from ..passes.reduction import reduced
 from ..passes.settling import residuals
@@ -27,6 +28,8 @@ from .scale import Rule
 from .specification import Fit, Specification, together
 from .target import too_fine
 
+# Targets that share their passes at most: the open rows of all of them are in memory at once.
+TOGETHER = 16
 # Which way a fit goes: "auto" tries passes where they are worth it, "passes" tries them from 2 rows
 # per column, "direct" never.
 WAY: ContextVar[str] = ContextVar("robustreg_way", default="auto")
@@ -63,44 +66,65 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
 
 
 def _in_passes(X, Y, w, spec: Specification, start) -> Fit:
-    """The fit in two or three passes for each target."""
+    """The fit in two or three passes, which targets share, so many at a time."""
     _check_worth(X, spec)
-    found, gram, independent = [], None, None
-    for k, y in enumerate(Y.T):
-        source = make_source(X, y, w)
-        frame = replace(make_frame(source, spec.fit_intercept), independent=independent)
-        if not spec.loss.is_bounded:  # squares have no knots: y as it is spares a product per row
-            frame = replace(frame, y_scale=1.0)
-        problem = all_rows(source, frame, spec.loss, spec.alpha)
-        guess = None if start is None else (start[0][k], start[1][k])
-        try:
-            gram, outcome = _outcome(problem, spec, guess, gram)
-        except Dependent as told:
-            problem = with_independent_columns(problem, told.gram)
-            independent = problem.frame.independent
-            if spec.tell:
-                depend, p = source.n_features - problem.frame.rank, source.n_features
-                spec.tell(f"{depend} of {p} columns depend on the others", source.n_rows)
-            gram = None if told.gram is None else problem.frame.part_of_gram(told.gram)
-            gram, outcome = _outcome(problem, spec, guess, gram)
-            outcome.tally.n_passes += PASSES_FOR_INDEPENDENCE
-        if not outcome.gap <= spec.tol:
-            raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
-        found.append(_fit(problem.source, outcome, spec))
-    return together(found)
+    fits = []
+    for first in range(0, Y.shape[1], TOGETHER):
+        some = slice(first, first + TOGETHER)
+        source = make_source(X, _targets(Y[:, some]), w)
+        starts = None if start is None else (start[0][some], start[1][some])
+        outcomes, more = _outcomes(source, spec, starts)
+        for outcome in outcomes:
+            if not outcome.gap <= spec.tol:
+                raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
+        found = together([_fit(source, k, outcome, spec) for k, outcome in enumerate(outcomes)])
+        n_passes = more + max(outcome.tally.n_passes for outcome in outcomes)
+        fits.append(replace(found, work=replace(found.work, n_passes=n_passes)))
+    return together(fits)
 
 
-def _outcome(problem: AllRows, spec: Specification, guess, gram):
-    """(Z'diag(w)Z (m, m) where it is known, the minimiser)."""
+def _targets(Y: np.ndarray) -> np.ndarray:
+    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target."""
+    return np.ascontiguousarray(Y.T) if Y.shape[1] > 1 else Y[:, 0]
+
+
+def _outcomes(source, spec: Specification, start) -> tuple[list[Outcome], int]:
+    """(that of each target of the source, passes that told dependent columns)."""
+    frames = make_frames(source, spec.fit_intercept)
+    try:
+        return _minimisers(source, frames, spec, start), 0
+    except Dependent as told:
+        sums, independent = told.sums, independent_columns(source, frames[0], told.sums)
+    if spec.tell:
+        d, p = len(independent.others), source.n_features
+        spec.tell(f"{d} of {p} columns depend on the others", source.n_rows)
+    frames = [replace(frame, independent=independent) for frame in frames]
+    sums = None if sums is None else sums.of(frames[0])
+    more = PASSES_FOR_INDEPENDENCE - (sums is not None)
+    return _minimisers(source, frames, spec, start, sums), more
+
+
+def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[Outcome]:
+    """That of each target of the source; ``sums`` are the normal equations, if they are known."""
     if not spec.loss.is_bounded:
-        return least_squares(problem, Options(1, spec.tell), gram)
-    start = None if guess is None else problem.frame.from_raw(*guess)
-    options = Options(spec.max_iter, spec.tell, start)
-    outcome = reduced(problem, options, eager=WAY.get() == "passes")
-    small = problem.source.n_rows * problem.source.n_features <= SMALL
-    if outcome.outside is not None and small and not outcome.outside.any():
-        raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
-    return gram, outcome
+        # Squares have no knots: y as it is spares a product per row.
+        shift = np.array([[frame.y_shift] for frame in frames])
+        frame = replace(frames[0], y_shift=shift, y_scale=1.0)
+        source = source.with_target(np.atleast_2d(source.y))
+        problem = all_rows(source, frame, spec.loss, spec.alpha)
+        return least_squares(problem, Options(1, spec.tell), sums)
+    fits = []
+    for k, (y, frame) in enumerate(zip(np.atleast_2d(source.y), frames, strict=True)):
+        problem = all_rows(source.with_target(y), frame, spec.loss, spec.alpha)
+        guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
+        options = Options(spec.max_iter, spec.tell, guess)
+        fits.append(reduced(problem, options, eager=WAY.get() == "passes"))
+    outcomes = in_step(source, fits, in_order=spec.tell is not None)
+    small = source.n_rows * source.n_features <= SMALL
+    for outcome in outcomes if small else ():
+        if outcome.outside is not None and not outcome.outside.any():
+            raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
+    return outcomes
 
 
 def _check_worth(X, spec: Specification) -> None:
@@ -115,8 +139,9 @@ def _check_worth(X, spec: Specification) -> None:
         raise Refused("X is small enough to refine least squares to the last digit.")
 
 
-def _fit(source, outcome: Outcome, spec: Specification) -> Fit:
-    """The outcome for one target as a record, in the units of the data."""
+def _fit(source, k: int, outcome: Outcome, spec: Specification) -> Fit:
+    """The outcome for target number k as a record, in the units of the data."""
+    source = source.with_target(np.atleast_2d(source.y)[k])
     b, b0 = outcome.frame.raw(outcome.phi)
     if too_fine(spec, [b0]):
         raise Refused("The last place of the intercept is not small beside delta.")

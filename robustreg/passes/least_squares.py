@@ -3,7 +3,8 @@ ill-conditioned.
 
     (Z'diag(w)Z + L'L) phi = Z'(w t),      ||L phi||^2 = W alpha ||b||^2, the penalty
 
-With the gradient g = Z'(w r) - L'L phi at the residuals r of phi the duality gap is exactly
+The targets share the matrix and the passes: t, phi and all that follows have a row for each. With
+the gradient g = Z'(w r) - L'L phi at the residuals r of phi the duality gap is exactly
 g'(Z'diag(w)Z + L'L)^-1 g / 2, and the step that removes g is the refinement.
 """
 
@@ -32,10 +33,15 @@ REFINEMENTS = 4  # each contracts the error by at least 1e-4: more cannot help
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalEquations(Sums):
-    """Z'diag(w)Z (m, m) and Z'(w t) (m,)."""
+    """Z'diag(w)Z (m, m) and Z'(w t) for each target, (k, m)."""
 
     gram: np.ndarray
     right: np.ndarray
+
+    def of(self, frame: Frame) -> NormalEquations:
+        """Those of the columns of Z, of all columns of X and of the ones."""
+        some = frame.places
+        return NormalEquations(self.gram[np.ix_(some, some)], self.right[..., some])
 
 
 def normal_equations(part: Part, frame: Frame) -> NormalEquations:
@@ -48,68 +54,61 @@ def normal_equations(part: Part, frame: Frame) -> NormalEquations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gradient(Sums):
-    """sum w r^2 and Z'(w r) (m,)."""
+    """sum w r^2 (k,) and Z'(w r) (k, m)."""
 
-    square: float
+    square: np.ndarray
     adjoint: np.ndarray
 
 
 def gradient(part: Part, frame: Frame, phi: np.ndarray) -> Gradient:
-    """The kernel of the other passes, at phi (m,)."""
+    """The kernel of the other passes, at phi (k, m)."""
     C = frame.centred(part)
     r = frame.residual(part, C, phi)
     wr = r if part.w is None else part.w * r
-    return Gradient(float(np.dot(wr, r)), frame.adjoint(C, wr))
+    return Gradient(_products(wr, r), frame.adjoint(C, wr))
 
 
 def least_squares(
-    problem: AllRows, options: Options, gram: np.ndarray | None = None
-) -> tuple[np.ndarray, Outcome]:
-    """(Z'diag(w)Z (m, m), the minimiser); ``gram`` is Z'diag(w)Z, if it is known from another
-    target.
+    problem: AllRows, options: Options, sums: NormalEquations | None = None
+) -> list[Outcome]:
+    """The minimiser for each target of the source, whose y is (k, n); ``sums`` where they are known.
 
     Refused where the normal equations lose digits that another way keeps.
     """
     source, frame, tally = problem.source, problem.frame, Tally(n_iter=1, n_passes=1)
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
         # 1. The normal equations.
-        if gram is None:
-            sums = sweep(source, normal_equations, frame)
-        else:
-            right = sweep(source, gradient, frame, np.zeros(frame.n_cols)).adjoint
-            sums = NormalEquations(gram, right)
-        gram, right = sums.gram, sums.right
+        sums = sums or sweep(source, normal_equations, frame)
         options.report("pass 1: normal equations", source.n_rows)
-        factor, L = _factor(problem, gram), problem.penalty_root
-        phi = factor.solve(right)
-        explained = phi @ right
+        factor, L = _factor(problem, sums), problem.penalty_root
+        phi = factor.solve(sums.right.T).T
+        explained = _products(phi, sums.right)
         # 2. Refinement, whose decrement is twice the duality gap.
         for _ in range(REFINEMENTS):
             seen = sweep(source, gradient, frame, phi)
             tally.n_passes += 1
-            g = seen.adjoint - L.T @ (L @ phi)
-            step = factor.solve(g)
-            decrement = step @ g
-            value = 0.5 * float(seen.square + np.sum(np.square(L @ phi)))
-            if not (np.isfinite(value) and seen.square > max(NOTHING_LEFT * explained, LEAST**2)):
+            g = seen.adjoint - phi @ L.T @ L
+            step = factor.solve(g.T).T
+            decrement = _products(step, g)
+            value = 0.5 * (seen.square + np.square(phi @ L.T).sum(axis=1))
+            known = seen.square > np.maximum(NOTHING_LEFT * explained, LEAST**2)
+            if not np.all(np.isfinite(value) & known):
                 raise Refused("The fit is exact but for rounding.")
             phi, gap = phi + step, 0.5 * decrement / value
-            options.report(f"pass {tally.n_passes}: refinement", source.n_rows, gap)
-            if decrement <= REFINED**2 * explained:
+            options.report(f"pass {tally.n_passes}: refinement", source.n_rows, gap.max())
+            if np.all(decrement <= REFINED**2 * explained):
                 objective = problem.unit * (value - 0.5 * decrement) / source.weight
-                return gram, Outcome(
-                    frame, phi, float(objective), float(gap), True, None, None, tally
-                )
+                return [_outcome(problem, k, phi, objective, gap, tally) for k in range(len(phi))]
     raise Refused("Refinement of the normal equations does not converge.")
 
 
-def _factor(problem: AllRows, gram: np.ndarray) -> linalg.Factor:
+def _factor(problem: AllRows, sums: NormalEquations) -> linalg.Factor:
     """The factor of Z'diag(w)Z + L'L; Refused where Z'diag(w)Z is ill-conditioned."""
-    if not np.all(np.isfinite(gram)):
+    if not np.all(np.isfinite(sums.gram)):
         raise Refused("X has values that are not finite, or too large to be squared.")
-    factor = linalg.factor(gram)
+    factor = linalg.factor(sums.gram)
     if not factor.rcond >= WELL_CONDITIONED:
         reason = "The columns of X are nearly dependent: their Gram matrix is ill-conditioned."
-        raise Refused(reason) if problem.frame.independent else Dependent(reason, gram)
+        raise Refused(reason) if problem.frame.independent else Dependent(reason, sums)
     L = problem.penalty_root
-    return linalg.factor(gram + L.T @ L) if problem.alpha else factor
+    return linalg.factor(sums.gram + L.T @ L) if problem.alpha else factor

@@ -30,7 +30,7 @@ import numpy as np
 from ..data.columns import DenseColumns
 from ..data.frame import Frame
 from ..data.rows import dense_rows
-from ..data.source import Refused, sweep
+from ..data.source import Refused
 from ..numerics import linalg
 from ..problem.duality import AT_BOUND
 from ..problem.problem import Problem, Quadratic
@@ -39,6 +39,7 @@ from ..solvers.canonical import Choice, canonical
 from ..solvers.solve import from_far, from_near, from_start
 from .all_rows import AllRows, Outcome
 from .gap import DISTANT, proved
+from .in_step import Pass, Steps
 from .pilot import Pilot, least_squares_of_all, pilot
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
@@ -76,8 +77,8 @@ class Reduced:
     opened: np.ndarray
 
 
-def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Outcome:
-    """Minimise over all rows; Refused where passes cannot.
+def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Steps[Outcome]:
+    """Minimise over all rows, in steps; Refused where passes cannot.
 
     A sample is taken even where it saves no time if ``eager``. It is a better start than that of
     the options, which counts where there is none.
@@ -89,24 +90,26 @@ def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Outco
         raise Refused(
             f"{n} rows are too few for a sample, and {n} x {m} entries too many to keep open."
         )
-    with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
-        start = least_squares_of_all(problem) if few else pilot(problem)
-        if start.ties is not None:
-            return through_ties(problem, start, options, tally)
-        if start.typical > 0.0:  # from here on residuals have about size 1
-            finer = problem.in_units(start.typical)
-            size = finer.frame.y_scale / problem.frame.y_scale
-            problem, start = finer, start.in_units(size)
-            if options.start is not None:
-                options = replace(options, start=options.start / size)
-        tally.n_kept = n if few else 0
-        left = _all_open(problem, start) if few else _settled(problem, start, options, tally)
-        return _verified(problem, start, left, options, tally)
+    start = least_squares_of_all(problem) if few else pilot(problem)
+    if start.ties is not None:
+        return (yield from through_ties(problem, start, options, tally))
+    if start.typical > 0.0:  # from here on residuals have about size 1
+        finer = problem.in_units(start.typical)
+        size = finer.frame.y_scale / problem.frame.y_scale
+        problem, start = finer, start.in_units(size)
+        if options.start is not None:
+            options = replace(options, start=options.start / size)
+    tally.n_kept = n if few else 0
+    if few:
+        left = _all_open(problem, start)
+    else:
+        left = yield from _settled(problem, start, options, tally)
+    return (yield from _verified(problem, start, left, options, tally))
 
 
 def _verified(
     problem: AllRows, start: Pilot, left: Reduced, options: Options, tally: Tally
-) -> Outcome:
+) -> Steps[Outcome]:
     """Solve the small problem and verify it, until no row is found that was settled wrongly."""
     # Where the core starts, from the rule's phi, and how far off that is.
     near, off, is_second = np.zeros(problem.frame.n_cols), start.rho, False
@@ -114,8 +117,8 @@ def _verified(
         small = reduced_problem(problem, left, start)
         choice, pair = _core(problem, small, left, start, near, off, options, tally)
         far = DISTANT * start.typical + problem.loss.steepest
-        arguments = problem.frame, problem.loss, choice.phi, far, left.rule, left.opened
-        seen = sweep(problem.source, verify, *arguments)
+        arguments = problem.loss, choice.phi, far, left.rule, left.opened
+        seen = yield Pass(verify, problem.frame, arguments)
         tally.n_passes += 1
         wrong = np.concatenate(seen.wrong)
         _check_zones(seen, left)
@@ -133,7 +136,7 @@ def _verified(
         elif not is_second:
             is_second = True
             start, near = replace(start, phi=choice.phi), np.zeros(len(near))
-            left = _settled(problem, start, options, tally)
+            left = yield from _settled(problem, start, options, tally)
         else:
             raise Refused(
                 "Many rows were settled wrongly, twice: the sample does not tell where the fit is."
@@ -188,11 +191,11 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
     return Reduced(None, start.phi, None, np.zeros(m), 0.0, np.arange(n), Z, r, rows.w, none)
 
 
-def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Reduced:
+def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:
     """The first pass: all rows but those near a knot are settled."""
     most = problem.source.n_rows // 2
     rule = SettlingRule(start.phi, start.band, start.reach, start.unknown)
-    settled = sweep(problem.source, settle, problem.frame, problem.loss, rule, most)
+    settled = yield Pass(settle, problem.frame, (problem.loss, rule, most))
     kept = settled.kept
     tally.n_passes += 1
     tally.n_kept = max(tally.n_kept, kept.count)

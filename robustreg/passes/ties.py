@@ -23,7 +23,7 @@ import numpy as np
 
 from ..data.blocks import rows_of
 from ..data.frame import Frame
-from ..data.source import Part, Refused, Sums, sweep
+from ..data.source import Part, Refused, Sums
 from ..numerics import linalg
 from ..numerics.precision import EPS
 from ..problem.duality import AT_BOUND
@@ -31,6 +31,7 @@ from ..problem.losses import Loss
 from ..problem.solution import Options, Tally
 from .all_rows import AllRows, Outcome
 from .gap import DISTANT, cost_of_missing
+from .in_step import Pass, Steps
 from .pilot import Pilot
 
 ROUNDS = 8  # passes at most: as the sample is large, few rows are clipped that were not there
@@ -86,15 +87,14 @@ def pull(
     return Pull(cost, near, adjoint, lost, refit, gram, len(F) - len(held))
 
 
-def through_ties(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Outcome:
+def through_ties(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Outcome]:
     """The minimiser of all rows, if it is the pilot's phi; Refused if not."""
     phi, c, L, factor = start.phi, start.ties, problem.penalty_root, None
     assert c is not None, "a pilot through many rows has their dual"
     least = EPS * start.typical  # the terms of all rows of F may vanish
     sizes = float(np.abs(phi).sum()) + least, DISTANT * start.typical
     for _ in range(ROUNDS):
-        arguments = problem.frame, problem.loss, phi, c, sizes, factor is None
-        seen = sweep(problem.source, pull, *arguments)
+        seen = yield Pass(pull, problem.frame, (problem.loss, phi, c, sizes, factor is None))
         tally.n_passes += 1
         if factor is None:
             factor = linalg.factor(seen.gram)

@@ -61,8 +61,8 @@ class Work:
         How it was solved: in a few passes over the rows, of which only those near a knot are kept;
         directly, with all rows in memory; or by SciPy, for ``solver="scipy"``.
     n_passes : int
-        Passes over all rows, of every target and every trial of a scale; 0 on the direct way, which
-        reads the rows as often as it iterates.
+        Passes over all rows, of every trial of a scale; one that up to 16 targets share counts
+        once. 0 on the direct way, which reads the rows as often as it iterates.
     n_kept : int
         The most rows that a fit in passes kept open: those near a knot, or all of few rows.
     n_fixups : int
@@ -92,7 +92,7 @@ class Work:
         return f"Solved {how}, {self.n_iter} iteration{plural}.{why}"
 
     def __add__(self, other: Work) -> Work:
-        """Of two fits, of which one is another target."""
+        """Of two fits that share no pass, of which one is another target."""
         return Work(
             way=self.way if self.way == other.way else "direct",
             n_passes=self.n_passes + other.n_passes,

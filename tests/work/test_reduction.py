@@ -10,7 +10,7 @@ from problems import slow, way
 from stored import read_arrays
 
 from robustreg import LinearRegressor, certify
-from robustreg.passes import reduction
+from robustreg.passes import in_step, reduction
 from robustreg.passes.pilot import COST, WIDTH
 
 ROBUST = ["mae", "huber"]
@@ -206,13 +206,13 @@ def test_too_many_kept_rows_are_not_copied(monkeypatch):
     X, y = tall(n=40_000, p=8)
     pilot = reduction.pilot
     monkeypatch.setattr(reduction, "pilot", lambda *a: replace(pilot(*a), rho=1e3))
-    sweep, found = reduction.sweep, []
+    sweep, found = in_step.sweep, []
 
     def watched(*arguments):
         found.append(sweep(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(reduction, "sweep", watched)
+    monkeypatch.setattr(in_step, "sweep", watched)
     model = LinearRegressor("mae").fit(X, y)
     assert model.converged_
     assert model.work_.way == "direct"

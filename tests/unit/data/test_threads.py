@@ -319,3 +319,12 @@ def test_default_errors_are_those_of_numpy():
     with np.errstate(all="raise"), default_errors():
         inside = np.geterr()
     assert inside == np.geterr()
+
+
+def test_parts_of_a_part_stay_in_its_thread():
+    def part(i):
+        own = threading.get_ident()
+        return [thread == own for thread in in_parallel(lambda j: threading.get_ident(), 4)]
+
+    with one_blas_thread():
+        assert in_parallel(part, 4) == [[True] * 4] * 4

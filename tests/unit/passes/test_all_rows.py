@@ -6,6 +6,7 @@ import pytest
 from robustreg.data.arrays import make_source
 from robustreg.data.frame import make_frame
 from robustreg.passes.all_rows import all_rows
+from robustreg.passes.in_step import in_step
 from robustreg.passes.reduction import reduced
 from robustreg.problem.solution import Options
 from unit.constructed import LOSSES
@@ -71,7 +72,8 @@ def test_the_minimiser_is_the_same_in_any_units(loss, alpha, intercept):
     X, y, w = data()
     source = make_source(X, y, w)
     problem = all_rows(source, make_frame(source, intercept), LOSSES[loss], alpha)
-    found = [reduced(problem.in_units(size), Options(100)) for size in (1.0, 0.03, 64.0)]
+    fits = [reduced(problem.in_units(size), Options(100)) for size in (1.0, 0.03, 64.0)]
+    found = [in_step(source, [fit])[0] for fit in fits]
     first_b, first_b0 = found[0].frame.raw(found[0].phi)
     expected = objective(X, y, w, LOSSES[loss], alpha, first_b, first_b0)
     for outcome in found:

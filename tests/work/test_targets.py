@@ -1,0 +1,109 @@
+"""Several targets share their passes, and each has the fit that it has alone."""
+
+import numpy as np
+import pytest
+from problems import slow, way
+from scipy import sparse
+
+from robustreg import LinearRegressor
+from robustreg.data.arrays import ArraySource
+from robustreg.fitting.at_knot import TOGETHER
+
+LOSSES = ["mse", "huber", "mae"]
+N, P = 20_000, 6
+
+
+def data(k=3, kind="dense"):
+    """Targets of other noise, size and level each."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, P))
+    if kind == "shifted":
+        X += 100.0
+    if kind == "CSR":
+        X = np.where(np.abs(X) > 1.0, X, 0.0)
+    noise = rng.standard_t(2, (N, k)) * 2.0 ** (np.arange(k) % 3 - 1)
+    Y = X @ rng.standard_normal((P, k)) + noise + 0.5 * np.arange(k)
+    return {"CSR": sparse.csr_array, "float32": np.float32}.get(kind, np.asarray)(X), Y
+
+
+@pytest.mark.parametrize("kind", ["dense", "CSR", *slow("shifted", "float32")])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 0.1}, {"fit_intercept": False}])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_target_has_the_fit_that_it_has_alone(loss, parameters, weighted, kind):
+    X, Y = data(kind=kind)
+    w = np.random.default_rng(1).uniform(0.5, 2.0, N) if weighted else None
+    model = LinearRegressor(loss, **parameters)
+    both = model.fit(X, Y, w)
+    assert both.work_.way == "passes"
+    found = both.coef_, both.intercept_, both.objective_
+    gaps, outliers = both.dual_gap_, getattr(both, "outliers_", None)
+    assert np.all(gaps < 1e-12)
+    for k, y in enumerate(Y.T):
+        alone = model.fit(X, y, w)
+        assert alone.work_.way == "passes"
+        size = np.abs(alone.coef_).max()
+        np.testing.assert_allclose(found[0][k], alone.coef_, rtol=1e-12, atol=1e-13 * size)
+        assert found[1][k] == pytest.approx(alone.intercept_, rel=1e-12, abs=1e-12 * size)
+        assert found[2][k] == pytest.approx(alone.objective_, rel=1e-12)
+        if outliers is not None:
+            np.testing.assert_array_equal(outliers[:, k], alone.outliers_)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_targets_share_their_passes(loss, monkeypatch):
+    X, Y = data()
+    read, parts = [], ArraySource.parts
+
+    def watched(self, group):
+        read.append(group)
+        return parts(self, group)
+
+    monkeypatch.setattr(ArraySource, "parts", watched)
+    work = LinearRegressor(loss).fit(X, Y).work_
+    assert (work.way, work.n_passes) == ("passes", 2 + work.n_fixups)
+    n_groups = ArraySource(X, Y[:, 0], None).n_groups
+    assert len(read) == work.n_passes * n_groups
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_many_targets_share_them_so_many_at_a_time(loss):
+    X, Y = data(TOGETHER + 3)
+    with way("passes"):
+        work = LinearRegressor(loss).fit(X[:4000], Y[:4000]).work_
+    assert work.way == "passes"
+    assert 4 <= work.n_passes <= 4 + work.n_fixups
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_same_bits_whether_targets_are_computed_in_parallel_or_not(loss, capsys):
+    X, Y = data()
+    quiet, loud = (LinearRegressor(loss, verbose=verbose).fit(X, Y) for verbose in (0, 1))
+    np.testing.assert_array_equal(quiet.coef_, loud.coef_)
+    np.testing.assert_array_equal(quiet.intercept_, loud.intercept_)
+    assert capsys.readouterr().out.count("pass 1") == (1 if loss == "mse" else 3)
+
+
+@pytest.mark.parametrize("loss", ["huber", "mae"])
+def test_unique_is_said_of_all_targets(loss):
+    rng = np.random.default_rng(2)
+    X = np.ones((4000, 1))
+    two = np.where(np.arange(4000) % 2, 1.0, -1.0) * rng.uniform(5.0, 6.0, 4000)
+    Y = np.column_stack([rng.standard_normal(4000), two])
+    model = LinearRegressor(loss, fit_intercept=False, delta=0.1)
+    with way("passes"):
+        unique = [model.fit(X, y).unique_ for y in Y.T]
+        each = [model.fit(X, y).coef_ for y in Y.T]
+        both = model.fit(X, Y)
+    assert unique == [loss == "huber" or len(Y) % 2 == 1, False]
+    assert not both.unique_
+    np.testing.assert_allclose(both.coef_, each, rtol=1e-12, atol=1e-14)
+
+
+def test_one_target_that_passes_cannot_fit_sends_all_the_direct_way():
+    X, Y = data()
+    Y[:, 1] = X[:, 0]
+    model = LinearRegressor("mae").fit(X, Y)
+    assert model.converged_
+    assert model.work_.way == "direct"
+    assert model.work_.refused
