@@ -118,7 +118,7 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
         problem = all_rows(source.with_target(y), frame, spec.loss, spec.alpha)
         guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.tell, guess)
-        fits.append(reduced(problem, options, eager=WAY.get() == "passes"))
+        fits.append(reduced(problem, options, eager=WAY.get() == "passes", shared=len(frames) > 1))
     outcomes = in_step(source, fits, in_order=spec.tell is not None)
     small = source.n_rows * source.n_features <= SMALL
     for outcome in outcomes if small else ():

@@ -71,7 +71,7 @@ def gradient(part: Part, frame: Frame, phi: np.ndarray) -> Gradient:
 def least_squares(
     problem: AllRows, options: Options, sums: NormalEquations | None = None
 ) -> list[Outcome]:
-    """The minimiser for each target of the source, whose y is (k, n); ``sums`` where they are known.
+    """The minimiser for each target of the source, whose y is (k, n); ``sums`` if they are known.
 
     Refused where the normal equations lose digits that another way keeps.
     """
@@ -100,6 +100,17 @@ def least_squares(
                 objective = problem.unit * (value - 0.5 * decrement) / source.weight
                 return [_outcome(problem, k, phi, objective, gap, tally) for k in range(len(phi))]
     raise Refused("Refinement of the normal equations does not converge.")
+
+
+def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The products of row k of ``left`` and row k of ``right``, (k, m) both, (k,)."""
+    return np.einsum("...j,...j->...", left, right)
+
+
+def _outcome(problem: AllRows, k: int, phi, objective, gap, tally: Tally) -> Outcome:
+    """That of target number k."""
+    frame = replace(problem.frame, y_shift=float(problem.frame.y_shift[k, 0]))
+    return Outcome(frame, phi[k], float(objective[k]), float(gap[k]), True, None, None, tally)
 
 
 def _factor(problem: AllRows, sums: NormalEquations) -> linalg.Factor:

@@ -50,7 +50,8 @@ class Pilot:
     ``rho`` is how far fitted values are from those of the minimiser of all rows, root mean square;
     ``reach`` the norm of most rows, or None if there are none much larger; ``unknown`` what the
     sample does not know of the columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``,
-    or None where there are combinations of columns that it does not know. ``rows`` is None, unless
+    or None where there are combinations of columns that it does not know, and ``weight`` the sum of
+    its w. ``rows`` is None, unless
     the sample was all rows. ``ties`` (m,) is None, unless the minimiser of the sample at a corner
     goes through many rows: it is the c of ``solvers/ties.py``, that makes their dual.
     """
@@ -64,6 +65,7 @@ class Pilot:
     unknown: Unknown = NOTHING
     rows: Rows | None = None
     ties: np.ndarray | None = None
+    weight: float = 0.0
 
     @property
     def band(self) -> float:
@@ -80,12 +82,14 @@ class Pilot:
         )
 
 
-def pilot(problem: AllRows) -> Pilot:
-    """From a sample; Refused if it has no full rank, or the quadratic piece is too narrow."""
+def pilot(problem: AllRows, part: float = 1.0) -> Pilot:
+    """From a ``part`` of the usual sample; Refused if it has no full rank, or the quadratic piece
+    is too narrow.
+    """
     source, frame, loss, alpha = problem.source, problem.frame, problem.loss, problem.alpha
     _check_width(loss)
     n, m, tally = source.n_rows, frame.n_cols, Tally()  # iterations are those of the core
-    size = int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    size = int(part * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, t, w = frame.take(source, spread_out(n, size))
     t = np.clip(t, -CLIPPED, CLIPPED)
     known, unknown = _known(frame, Z, w)
@@ -113,7 +117,9 @@ def pilot(problem: AllRows) -> Pilot:
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    found = Pilot(phi, typical, rows.gram_all, rows.factor, rho, _reach(Z), unknown)
+    weight = float(w.sum())
+    gram, factor, reach = rows.gram_all, rows.factor, _reach(Z)
+    found = Pilot(phi, typical, gram, factor, rho, reach, unknown, weight=weight)
     return _of_all_columns(found, known, m)
 
 

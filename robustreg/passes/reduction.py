@@ -17,6 +17,9 @@ Sci. 12:279); here settled rows are not merged to two rows far away but to the l
 are, there are two knots as well as one, and the last pass gives the gradient and the duality gap of
 all the rows.
 
+Several targets share their passes, so that these cost less than rows: then a smaller sample and
+steps of Newton's method on all rows find phi0 (``nearer.py``), and few rows are kept.
+
 Whatever goes wrong (a sample without full rank, too many kept rows, no certificate) is Refused: the
 direct solver takes over.
 """
@@ -40,6 +43,7 @@ from ..solvers.solve import from_far, from_near, from_start
 from .all_rows import AllRows, Outcome
 from .gap import DISTANT, proved
 from .in_step import Pass, Steps
+from .nearer import moved_nearer
 from .pilot import Pilot, least_squares_of_all, pilot
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
@@ -77,8 +81,10 @@ class Reduced:
     opened: np.ndarray
 
 
-def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Steps[Outcome]:
+def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) -> Steps[Outcome]:
     """Minimise over all rows, in steps; Refused where passes cannot.
+
+    ``shared``: passes are cheap, as other fits share them.
 
     A sample is taken even where it saves no time if ``eager``. It is a better start than that of
     the options, which counts where there is none.
@@ -90,7 +96,11 @@ def reduced(problem: AllRows, options: Options, *, eager: bool = False) -> Steps
         raise Refused(
             f"{n} rows are too few for a sample, and {n} x {m} entries too many to keep open."
         )
-    start = least_squares_of_all(problem) if few else pilot(problem)
+    if few:
+        start = least_squares_of_all(problem)
+    else:
+        nearer = moved_nearer(problem, options, tally)
+        start = (yield from nearer) if shared else pilot(problem)
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
     if start.typical > 0.0:  # from here on residuals have about size 1
