@@ -10,7 +10,7 @@ g'(Z'diag(w)Z + L'L)^-1 g / 2, and the step that removes g is the refinement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
