@@ -31,6 +31,8 @@ BLURRED = 2.0
 # Share of the largest remaining row: a smaller one is too near the span of the rows chosen so far,
 # whatever its scale. A safe margin.
 DEPENDENT = 1e-6
+# Share of the largest weight of a combination of rows: a smaller one is rounding.
+SPECK = 1e-13
 
 lapack: Any = scipy_lapack  # the stubs do not know of its functions
 
@@ -174,8 +176,8 @@ def least_norm(found: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:
     and the equation is one for B_spanning alone, with ratios of a scale to a larger one only.
     """
     V = found.V
-    spanning, others = _spanning(V, 1.0 / inverse_scale)
-    weights = np.linalg.solve(V[spanning].T, V[others].T).T
+    spanning, others = spanning_rows(V, 1.0 / inverse_scale)
+    weights = combinations(V, spanning, others)
     # scale_others / scale_spanning
     ratio = inverse_scale[spanning] / inverse_scale[others, None]
     equations = V[spanning].T + V[others].T @ (weights * np.square(ratio))
@@ -186,7 +188,17 @@ def least_norm(found: Spectrum, inverse_scale: np.ndarray) -> np.ndarray:
     return B
 
 
-def _spanning(V: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def combinations(V: np.ndarray, spanning: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The weights with V_others = weights V_spanning, and 0 where they are rounding.
+
+    In raw units a speck of a row may outweigh the rest.
+    """
+    weights = np.linalg.solve(V[spanning].T, V[others].T).T
+    size = np.abs(weights)
+    return np.where(size > SPECK * size.max(axis=1, initial=0.0, keepdims=True), weights, 0.0)
+
+
+def spanning_rows(V: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices of rank independent rows of V (p, rank), and of the others.
 
     The largest scale * distance from the span of those chosen first.

@@ -32,8 +32,8 @@ from ..problem.problem import Problem
 from ..problem.solution import Pair
 
 TINY = np.finfo(np.float64).tiny
-# An entry of orthonormal columns that is rounding.
-DUST = 1e-15
+# Part of what a coefficient is made of, for directions of size 1: a smaller one is rounding.
+DUST = 1e-14
 # Part of the terms of a fitted value that is its rounding.
 STILL = 1e-13
 # Inequalities added at a time: with one, every solve of the least distance problem would need a
@@ -80,7 +80,6 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     axes = np.eye(len(phi))
     if problem.quadratic.flat:
         N = linalg.spectrum(np.asarray(rows.triangle(1.0 * U))).N
-        N = np.where(np.abs(N) > DUST, N, 0.0)  # in raw units a speck may outweigh the rest
         slopes = N if held else axes[:, : rows.rank]
     else:
         N = axes[:, :0] if held else axes[:, rows.rank :]
@@ -164,7 +163,8 @@ def _gradient(face: Face, i: np.ndarray, j: np.ndarray | None, N: np.ndarray) ->
 def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray, bool]:
     """phi + N eta of least ||B phi|| that satisfies every inequality, and whether it was found."""
     B, rank = face.rows.B, face.rows.rank
-    Q, T = np.linalg.qr(B @ N[:rank])  # x = Q'B phi + T eta, minimal ||x||
+    BN, N = _decoupled(B, N, rank)
+    Q, T = np.linalg.qr(BN)  # x = Q'B phi + T eta, minimal ||x||
     origin = Q.T @ (B @ phi[:rank])
     move = N @ np.linalg.inv(T)  # phi + move (x - origin)
     x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), set()
@@ -181,6 +181,25 @@ def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray,
         if x is None:
             break
     return phi, False
+
+
+def _decoupled(B: np.ndarray, N: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """(B N, N) in another basis of the same directions, in which raw coefficients come apart.
+
+    In raw units a speck of one column's coefficient may outweigh all others. So each direction has
+    a coefficient of its own, the largest left, which no other direction moves
+    (``linalg.spanning_rows``), and what is rounding beside the terms it is made of is 0.
+    """
+    size = np.linalg.norm(B, axis=1)  # how far a coefficient goes for phi of size 1
+    moved = size > 0.0
+    D = B[moved] / size[moved, None] @ N[:rank]
+    V = np.linalg.qr(np.where(np.abs(D) > DUST, D, 0.0))[0]
+    own, others = linalg.spanning_rows(V, size[moved])
+    weights = linalg.combinations(V, own, others)
+    BN, place = np.zeros((len(B), N.shape[1])), np.flatnonzero(moved)
+    BN[place[own]] = np.eye(len(own))
+    BN[place[others]] = weights * (size[place[others], None] / size[place[own]])
+    return BN, np.linalg.solve((B[place[own]] @ N[:rank]).T, N.T).T
 
 
 def _is_point(face: Face, phi: np.ndarray, N: np.ndarray) -> bool:

@@ -154,3 +154,25 @@ def test_an_interval_that_ends_at_a_row_far_away_has_its_middle_there(far):
         repeated = LinearRegressor(loss, delta=1e-3).fit(np.zeros((198, 1)), np.repeat(near, w))
         assert weighted.intercept_ == pytest.approx(repeated.intercept_, rel=1e-12)
         assert weighted.intercept_ == pytest.approx((near[:99].max() + far) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-3, *slow(1e-6), 1e-8, *slow(1e-12)])
+@pytest.mark.parametrize("copied", [None, 1, 2])
+def test_a_column_in_small_units_beside_dependent_ones(unit, copied):
+    """A coefficient of 1e8 leaves those of size 1 their digits, in any order of the rows."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = np.zeros((60, 4))  # the last column is 0
+        X[:, 0] = rng.standard_normal(60)
+        X[11, 1], X[[24, 31], 2] = 1.0, 1.0
+        y = X[:, 0] + rng.standard_t(2, 60)
+        y[[24, 31]] += 3.0
+        X = X if copied is None else np.column_stack([X, X[:, copied]])
+        small = X * np.where(X[11] == 1.0, unit, 1.0)
+        for loss in ("mae", "huber"):
+            expected = LinearRegressor(loss).fit(X, y)
+            for order in (np.arange(60), rng.permutation(60)):
+                model = LinearRegressor(loss).fit(small[order], y[order])
+                same = model.coef_[[0, 2, 3]], expected.coef_[[0, 2, 3]]
+                np.testing.assert_allclose(*same, rtol=1e-8, atol=1e-9)
+                assert model.coef_[1] * unit == pytest.approx(expected.coef_[1], rel=1e-8)
