@@ -13,6 +13,7 @@ which is the same but for the cost.
     tdot(v)        Z'v                                 (p,)
     gram(q, T)     (Z T)' diag(q) (Z T)                q >= 0; rows with q = 0 are skipped
     products_of_rows(s)   Z diag(s^2) Z'               (n, n)
+    times(A)       Z A for A (p, k)                    (n, k)
     combined(A)    Z'A for A (n, k)                    (p, k)
     take(index)    the rows index of Z                 dense
     blocks()       (slice, rows of Z) in order         dense, each of about BLOCK entries
@@ -127,6 +128,9 @@ class DenseColumns:
             strip = strip * s[columns]
             M += np.dot(strip, strip.T)
         return M
+
+    def times(self, A: np.ndarray) -> np.ndarray:
+        return sum((np.dot(strip, A[columns]) for columns, strip in self._strips()), 0.0)
 
     def combined(self, A: np.ndarray) -> np.ndarray:
         out = np.empty((self.n_cols, A.shape[1]))
@@ -278,6 +282,10 @@ class SparseColumns:
         M: Any = thin @ thin.T
         M = M.toarray() if sparse.issparse(M) else M
         return M + self.dense.products_of_rows(s[self.full]) if len(self.full) else M
+
+    def times(self, A: np.ndarray) -> np.ndarray:
+        out = self._products_of(self.sparse) @ A[self.thin]
+        return out + self.dense.times(A[self.full]) if len(self.full) else out
 
     def combined(self, A: np.ndarray) -> np.ndarray:
         out = np.empty((self.n_cols, A.shape[1]))

@@ -21,7 +21,7 @@ found by Cholesky with pivots, and believed if the data agree to the last places
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,12 @@ from ..numerics.precision import EPS
 # Reciprocal condition number of M, down to which it serves: what it loses, the way back to
 # coefficients gains again in a few steps, each of which leaves about n EPS / SOUND.
 SOUND = 1e-12
+# Reciprocal condition number of M, from which eleven digits are left of its inverse and its root;
+# with less the way back is refined.
+EXACT = 1e-5
+# A refinement squares what is off: after this step it is rounding. Before a larger one M has told
+# nothing.
+LAST_STEP, LARGEST_STEP = 1e-7, 0.1
 # Multiple of what the last places of X make of a singular value of Y: a smaller one is not told
 # from 0.
 BLURRED = 4.0
@@ -98,6 +104,16 @@ class Spanned:
         slopes = f[self.keep] - f[self.reference]
         return np.append(slopes / self.size, f[self.reference] + self.t @ slopes)
 
+    def pull(self, g: np.ndarray) -> np.ndarray:
+        """v (n,) with Z'v = g, for g (m,)."""
+        v = np.zeros(self.n_rows)
+        if self.reference is None:
+            v[self.keep] = g / self.size
+        else:
+            v[self.keep] = g[:-1] / self.size + g[-1] * self.t
+            v[self.reference] = g[-1] - v.sum()
+        return v
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
@@ -140,7 +156,25 @@ def span_of(columns: Any, w: np.ndarray, intercept: bool) -> Span | None:
     T = columns.combined(size * P)
     B = (least * ratio)[:, None] * T
     T *= np.square(ratio)[:, None]
-    return Span(Spanned(n, keep, reference, t, size, (least * size) * root), T, B)
+    found = Spanned(n, keep, reference, t, size, (least * size) * root)
+    return Span(found, T, B) if factor.rcond >= EXACT else _refined(columns, found, T, B)
+
+
+def _refined(columns: Any, found: Spanned, T: np.ndarray, B: np.ndarray) -> Span | None:
+    """The way back with the digits that M has lost, and B as the root; None if it has lost all."""
+    for _ in range(ROUNDS):
+        off = -columns.times(T)
+        step = off[found.keep]
+        if found.reference is not None:
+            step -= off[found.reference]
+        step /= found.size
+        step[np.diag_indices_from(step)] += 1.0
+        T, B, size = T + np.dot(T, step), B + np.dot(B, step), np.abs(step).max()
+        if not size < LARGEST_STEP:
+            return None
+        if size <= LAST_STEP:
+            return Span(replace(found, root=B), T, B)
+    return None
 
 
 def _is_blurred(columns: Any, ratio: np.ndarray, factor: linalg.Factor) -> bool:

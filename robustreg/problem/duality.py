@@ -13,6 +13,10 @@ phi. Inserting both into P - D and collecting terms,
     P - D = sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + (1 - t)^2 phi'G phi / 2,
 
 a sum of nonnegative terms: it is computed without cancellation, and bounds P - min P from above.
+
+Where the coordinates are fitted values no change of u leaves the rows at a bound where they are.
+Under a penalty none is needed but for the intercept: any u is feasible with a phi_u of its own, G
+phi_u = Z'(w u), and in place of the last term stands (phi - t phi_u)'G (phi - t phi_u) / 2.
 """
 
 from __future__ import annotations
@@ -83,22 +87,36 @@ def relative_gap(problem: Problem, phi: np.ndarray, u: np.ndarray) -> tuple[floa
     where P itself is nothing but rounding, has the gap 0. If Z'(w u) cannot be made G phi to
     rounding, the only feasible point known is u = 0: then D = 0, and the gap is 1.
     """
-    rows, loss = problem.rows, problem.loss
+    rows = problem.rows
     W, r = rows.w.sum(), rows.residual(phi)
     # A row's own terms may vanish.
     noise = np.maximum(rounding(problem, phi), EPS * EPS * rows.typical)
     primal = problem.value(r, phi) / W
     if np.all(np.abs(r) <= np.maximum(noise, 4.0 * EPS * rows.typical)):  # an exact fit
         return float(primal), 0.0
-    # 1. Z'(w u) = G phi.
-    u, feasible = _feasible(problem, phi, r, u)
-    if not feasible:
-        return float(primal), 1.0
+    # 1. Z'(w u) = G phi, or G phi_u.
+    if rows.spanned is not None:
+        candidates = _candidates(problem, phi, u)
+    else:
+        u, feasible = _feasible(problem, phi, r, u)
+        if not feasible:
+            return float(primal), 1.0
+        candidates = [(u, 0.0)]
     # 2. lower <= u <= upper.
-    t = loss.shrinkage(u)
-    excess = loss.excess(r, t * u) - loss.excess_of_rounding(r, noise)
-    gap = rows.w @ np.maximum(excess, 0.0) + (1.0 - t) ** 2 * problem.quadratic.value(phi)
+    gap = min(_gap(problem, phi, r, noise, *candidate) for candidate in candidates)
     return float(primal), float(gap / W / primal) if gap else 0.0
+
+
+def _gap(problem: Problem, phi: np.ndarray, r, noise, u: np.ndarray, bent: float) -> float:
+    """P - D of the module at t u for residuals r (n,), less what their rounding can cause.
+
+    ``bent`` is (phi - phi_u)'G (phi - phi_u) / 2.
+    """
+    loss, t = problem.loss, problem.loss.shrinkage(u)
+    excess = loss.excess(r, t * u) - loss.excess_of_rounding(r, noise)
+    gap = problem.rows.w @ np.maximum(excess, 0.0)
+    root = (1.0 - t) * np.sqrt(max(problem.quadratic.value(phi), 0.0)) + np.sqrt(bent)
+    return float(gap + root * root)
 
 
 def _feasible(
@@ -133,6 +151,27 @@ def _feasible(
     return u, unknown
 
 
+def _candidates(problem: Problem, phi: np.ndarray, u: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Pairs of u + change and (phi - phi_u)'G (phi - phi_u) / 2 for G phi_u = Z'(w (u + change)).
+
+    The change is one for all equations, or for that of the intercept alone, where G is regular in
+    the others. Near a fit without residuals the first is less, with rows at a bound the second.
+    """
+    rows, G = problem.rows, problem.quadratic.G
+    missing, rank = problem.descent(u, phi), rows.rank
+    if np.all(np.abs(missing) <= _rounding_of_descent(problem, phi, ROUNDED * np.abs(u))):
+        return [(u, 0.0)]
+    assert rows.spanned is not None
+    found = [(u - rows.spanned.pull(missing) / rows.w, 0.0)]
+    factor = linalg.factor(G[:rank, :rank])
+    if factor.rcond:
+        level, slopes = missing.copy(), missing[:rank]
+        level[:rank] = 0.0
+        bent = 0.5 * float(slopes @ factor.solve(slopes))
+        found.append((u - rows.spanned.pull(level) / rows.w, max(bent, 0.0)))
+    return found
+
+
 def is_stationary(problem: Problem, phi: np.ndarray, u: np.ndarray) -> bool:
     """Whether Z'(w u) = G phi - h, as far as float64 can tell for this u."""
     noise = _rounding_of_descent(problem, phi, ROUNDED * np.abs(u))
@@ -142,5 +181,8 @@ def is_stationary(problem: Problem, phi: np.ndarray, u: np.ndarray) -> bool:
 def _rounding_of_descent(problem: Problem, phi: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """How far off Z'(w u) - G phi + h may be, (m,): u by ``noise`` (n,), and sums by rounding."""
     L, h = problem.quadratic.L, problem.quadratic.h
-    penalty = 16.0 * EPS * (np.abs(L @ phi) @ np.abs(L) + np.abs(h))
+    size = np.abs(L)
+    # The root of a penalty on fitted values has large entries, which cancel in L phi.
+    terms = np.abs(L @ phi) if problem.rows.spanned is None else size @ np.abs(phi)
+    penalty = 16.0 * EPS * (terms @ size + np.abs(h))
     return problem.rows.adjoint_bound(noise) + penalty

@@ -8,7 +8,8 @@ and rows whose zone is settled. ``Problem`` adds the rows whose zone is still op
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import functools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ..numerics import linalg
 from .losses import Loss
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: G is made when it is asked for
 class Quadratic:
     """||L phi||^2 / 2 + phi'S phi / 2 - h'phi + c with L (k, m), h (m,), S (m, m) or None for zero.
 
@@ -30,11 +31,12 @@ class Quadratic:
     h: np.ndarray
     c: float = 0.0
     S: np.ndarray | None = None
-    G: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    @functools.cached_property
+    def G(self) -> np.ndarray:
+        """L'L + S, (m, m)."""
         G = self.L.T @ self.L
-        object.__setattr__(self, "G", G if self.S is None else G + self.S)
+        return G if self.S is None else G + self.S
 
     @property
     def flat(self) -> bool:

@@ -106,6 +106,8 @@ def _solve_face(
     F: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(phi, u) from the three equations of the module for given F (n,) and u outside F."""
+    if not problem.quadratic.flat and (found := _by_elimination(problem, phi, u, F)):
+        return found
     rows, quadratic, index = problem.rows, problem.quadratic, np.flatnonzero(F)
     Z, y, w = rows.take(index), rows.y[index], rows.w[index, None]
     solver = linalg.normal_equations(Z)
@@ -124,6 +126,41 @@ def _solve_face(
         missing = quadratic.gradient(phi) - others - (w * Z).T @ u_F
         u_F = u_F + Z @ solver.solve(missing / common if common else missing)
     u[index] = u_F
+    return phi, u
+
+
+def _by_elimination(
+    problem: Problem,
+    phi: np.ndarray,
+    u: np.ndarray,
+    F: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The same (phi, u) from one system, by Cholesky; None where that would lose too much.
+
+    With a = w_F u_F and M = G + Z_F'diag(q)Z_F, for any q > 0, the changes of phi and a satisfy
+
+        M dphi - Z_F'da = Z'(w u) - G phi + h + Z_F'(q r_F),      Z_F dphi = r_F,
+
+    from which phi is eliminated: Z_F M^-1 Z_F' da = ....
+    """
+    rows, G, index = problem.rows, problem.quadratic.G, np.flatnonzero(F)
+    if not 0 < len(index) <= rows.n_cols:
+        return None
+    gram, w, u = rows.gram(rows.w * F), rows.w[index], u.copy()
+    common = np.trace(G) / np.trace(gram)  # both parts of M are of one size
+    factor = linalg.factor(G + common * gram)
+    if not factor.sound:
+        return None
+    Z = rows.take(index)
+    schur = linalg.factor(np.dot(Z, factor.solve(Z.T)))
+    if not schur.sound:
+        return None
+    for _ in range(REFINEMENTS):
+        r = rows.residual(phi)[index]
+        step = factor.solve(problem.descent(u, phi) + common * (Z.T @ (w * r)))
+        da = schur.solve(r - Z @ step)
+        phi = phi + step + factor.solve(Z.T @ da)
+        u[index] += da / w
     return phi, u
 
 
