@@ -23,7 +23,8 @@ from .settling import Verified
 
 PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
-NEAR = 1e-6  # steepest slopes from a knot, a row is looked at closely
+# Steepest slopes, or typical residuals if these are more, from a knot: a row is looked at closely.
+NEAR, LEAST_NEAR = 1e-6, 1e-12
 
 
 def proved(
@@ -71,7 +72,7 @@ def _gap_of_smooth(problem: AllRows, left, small: Problem, pair: Pair, seen: Ver
     target = left.r + left.Z @ left.base
     # 1. The open rows inside the quadratic piece; one at a knot holds in one direction only.
     inside = -loss.outside(target - left.Z @ phi)
-    near = np.flatnonzero(np.abs(inside) <= NEAR * loss.steepest)
+    near = np.flatnonzero(np.abs(inside) <= max(NEAR * loss.steepest, LEAST_NEAR))
     inside[near] -= AT_BOUND * loss.steepest + _rounding(target[near], left.Z[near], phi)
     factor = linalg.factor(small.rows.gram(left.w * (inside > 0.0)) + small.quadratic.G)
     if not factor.sound:
@@ -80,10 +81,14 @@ def _gap_of_smooth(problem: AllRows, left, small: Problem, pair: Pair, seen: Ver
     missing = seen.adjoint - L.T @ (L @ phi)
     step = factor.solve(missing)
     decrement = step @ missing
-    # 3. u moves by (step'H step / w)^(1/2) at most, relative to the nearer bound.
-    w = problem.source.w
-    bound = min(loss.upper, -loss.lower)
-    outside = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
+    # 3. u moves by -Z step on the rows of the factor: of open rows that is known, of settled ones
+    #    it is (step'H step / w)^(1/2) at most, relative to the nearer bound.
+    held = inside > 0.0
+    moved = (target - left.Z @ (phi + step))[held]
+    outside = max(_outside_box(loss, moved), 0.0)
+    if left.gram is not None and left.gram.any():
+        w, bound = problem.source.w, min(loss.upper, -loss.lower)
+        outside = max(outside, np.sqrt(decrement / (1.0 if w is None else w.min())) / bound)
     return Gap(step, float(decrement), float(0.5 * decrement / seen.near + outside))
 
 

@@ -29,10 +29,15 @@ from .settling import NOTHING, Unknown
 
 WIDTH = 3.5  # rows are settled so many times rho from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
-# A quadratic piece less wide than this, relative to a typical target, is no longer wide beside the
-# rounding of every residual.
-NARROWEST = 1e-6
+# A quadratic piece less wide than this, relative to a typical target, is narrow: its minimiser is
+# next to that of a corner. One less wide than the second number is not wide beside the rounding of
+# residuals.
+NARROW, NARROWEST = 1e-6, 1e-11
+# So many knots from the minimiser of a corner is that of a narrow piece, root mean square. A safe
+# margin: few rows are near, and rows that are further are found.
+KNOTS = 300.0
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
+SAMPLE_OF_CORNER = 100  # rows per column, where a corner tells the rest
 FEW = 16  # the part of the sample that the pilot begins with
 RARE = 20  # rows of a sample that know a column
 # Rows of a sample that the pilot goes through are off by less than this part of the mean.
@@ -83,11 +88,8 @@ class Pilot:
 
 
 def pilot(problem: AllRows, part: float = 1.0) -> Pilot:
-    """From a ``part`` of the usual sample; Refused if it has no full rank, or the quadratic piece
-    is too narrow.
-    """
+    """From a ``part`` of the usual sample; Refused if most of its rows are fitted exactly."""
     source, frame, loss, alpha = problem.source, problem.frame, problem.loss, problem.alpha
-    _check_width(loss)
     n, m, tally = source.n_rows, frame.n_cols, Tally()  # iterations are those of the core
     size = int(part * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     Z, t, w = frame.take(source, spread_out(n, size))
@@ -178,8 +180,7 @@ def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:
 
 
 def least_squares_of_all(problem: AllRows) -> Pilot:
-    """Of all rows; Refused if they are ill-conditioned, or the quadratic piece is too narrow."""
-    _check_width(problem.loss)
+    """Of all rows; Refused if they are ill-conditioned."""
     Z, t, w = problem.frame.take(problem.source, slice(None))
     rows = dense_rows(Z, np.clip(t, -CLIPPED, CLIPPED), w)
     if not rows.factor.sound:
@@ -194,11 +195,33 @@ def least_squares_of_all(problem: AllRows) -> Pilot:
     return Pilot(phi, typical, rows.gram_all, rows.factor, rows=replace(rows, y=t))
 
 
-def _check_width(loss: Loss) -> None:
-    if not loss.is_corner and min(loss.right, -loss.left) < NARROWEST:
+def is_narrow(loss: Loss) -> bool:
+    """Whether the quadratic piece is so narrow that a corner is solved first; Refused if it is
+    nothing but rounding.
+    """
+    width = np.inf if loss.is_corner else min(loss.right, -loss.left)
+    if width < NARROWEST:
         raise Refused(
-            "delta is less than 1e-6 of a typical deviation of y, near the rounding of residuals."
+            "delta is less than 1e-11 of a typical deviation of y, near the rounding of residuals."
         )
+    return bool(width < NARROW)
+
+
+def beside_corner(problem: AllRows, phi: np.ndarray) -> Pilot:
+    """For a narrow quadratic piece: ``phi`` (m,) is the minimiser of the corner in its place.
+
+    Phi moves by knots times numbers that do not depend on them: the corner's rows with r = 0 take
+    the residuals that their dual is, and they determine phi.
+    """
+    size = SAMPLE_OF_CORNER * problem.frame.n_cols
+    Z, t, w = problem.frame.take(problem.source, spread_out(problem.source.n_rows, size))
+    _, unknown = _known(problem.frame, Z, w)
+    rows = dense_rows(Z, t, w)
+    typical = quantile(np.abs(rows.residual(phi)), 0.5)
+    rho, reach = KNOTS * problem.loss.steepest, _reach(Z)
+    sound = rows.factor.sound
+    gram, factor = (rows.gram_all, rows.factor) if sound else (None, None)
+    return Pilot(phi, typical, gram, factor, rho, reach, unknown)
 
 
 def _reach(Z: np.ndarray) -> float | None:

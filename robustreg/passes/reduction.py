@@ -36,6 +36,7 @@ from ..data.rows import dense_rows
 from ..data.source import Refused
 from ..numerics import linalg
 from ..problem.duality import AT_BOUND
+from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
@@ -44,7 +45,7 @@ from .all_rows import AllRows, Outcome
 from .gap import DISTANT, proved
 from .in_step import Pass, Steps
 from .nearer import moved_nearer
-from .pilot import Pilot, least_squares_of_all, pilot
+from .pilot import Pilot, beside_corner, is_narrow, least_squares_of_all, pilot
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
 
@@ -84,11 +85,12 @@ class Reduced:
 def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) -> Steps[Outcome]:
     """Minimise over all rows, in steps; Refused where passes cannot.
 
-    ``shared``: passes are cheap, as other fits share them.
-
     A sample is taken even where it saves no time if ``eager``. It is a better start than that of
-    the options, which counts where there is none.
+    the options, which counts where there is none. ``shared``: passes are cheap, as other fits share
+    them.
     """
+    if is_narrow(problem.loss):
+        return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
     n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
     enough = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
     few = n <= (EAGER if eager else enough) * m
@@ -103,18 +105,40 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
         start = (yield from nearer) if shared else pilot(problem)
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
-    if start.typical > 0.0:  # from here on residuals have about size 1
-        finer = problem.in_units(start.typical)
-        size = finer.frame.y_scale / problem.frame.y_scale
-        problem, start = finer, start.in_units(size)
-        if options.start is not None:
-            options = replace(options, start=options.start / size)
+    problem, start, options = _in_units_of(start, problem, options)
     tally.n_kept = n if few else 0
     if few:
         left = _all_open(problem, start)
     else:
         left = yield from _settled(problem, start, options, tally)
     return (yield from _verified(problem, start, left, options, tally))
+
+
+def _beside_corner(problem: AllRows, options: Options, **how: bool) -> Steps[Outcome]:
+    """The minimiser for a narrow quadratic piece, from that of the corner in its place.
+
+    A narrow piece would take a step for each size on the way to it; the corner takes none.
+    """
+    loss = problem.loss
+    corner = replace(problem, loss=Loss(loss.lower, loss.upper, 0.0, 0.0))
+    found = yield from reduced(corner, options, **how)
+    phi = found.phi * (found.frame.y_scale / problem.frame.y_scale)
+    start = beside_corner(problem, phi)
+    problem, start, options = _in_units_of(start, problem, replace(options, start=None))
+    left = yield from _settled(problem, start, options, found.tally)
+    return (yield from _verified(problem, start, left, options, found.tally))
+
+
+def _in_units_of(
+    start: Pilot, problem: AllRows, options: Options
+) -> tuple[AllRows, Pilot, Options]:
+    """The same in units in which residuals have about size 1."""
+    if not start.typical > 0.0:
+        return problem, start, options
+    finer = problem.in_units(start.typical)
+    size = finer.frame.y_scale / problem.frame.y_scale
+    given = None if options.start is None else options.start / size
+    return finer, start.in_units(size), replace(options, start=given)
 
 
 def _verified(

@@ -19,10 +19,10 @@ from ..data.frame import Frame
 from ..data.source import Part, Sums
 from ..problem.losses import Loss
 
-# Rows so near to an end of the quadratic piece, relative to the steepest slope, are looked at again
-# in the units of the data. A safe margin: passes are for losses whose piece is at least 1e-6 of a
-# typical target wide, so that rounding, some 1e-15 of it, is far below.
-CLOSE = 1e-6
+# Rows so near to an end of the quadratic piece, relative to the steepest slope or, if that is more,
+# to a typical residual, are looked at again in the units of the data. Safe margins: far above
+# rounding, some 1e-15 of a typical target.
+CLOSE, LEAST_CLOSE = 1e-6, 1e-12
 # A combination of columns of unit size that is constant in a sample shows in a row where it is so
 # far from that constant.
 SHOWN = 1e-6
@@ -208,7 +208,8 @@ def verify(
     if not loss.is_corner:
         away = loss.outside(r)
         outside.append(away > 0.0)
-        close.append(np.flatnonzero(np.abs(away, out=away) <= CLOSE * loss.steepest) + part.begin)
+        beside = np.abs(away, out=away) <= max(CLOSE * loss.steepest, LEAST_CLOSE)
+        close.append(np.flatnonzero(beside) + part.begin)
     return Verified(
         cost, near, frame.adjoint(C, wv), len(opened_here), [wrong + part.begin], outside, close
     )

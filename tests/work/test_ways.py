@@ -4,9 +4,10 @@ in silence.
 
 import numpy as np
 import pytest
+from problems import way
 from scipy import sparse
 
-from robustreg import LinearRegressor, LinearRegressorCV
+from robustreg import LinearRegressor, LinearRegressorCV, certify
 
 LOSSES = ["mse", "huber", "mae"]
 
@@ -114,13 +115,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "loss", "way", "passes", "reason"), CASES)
-def test_kind_of_data_way_and_passes(kind, loss, way, passes, reason):
+@pytest.mark.parametrize(("kind", "loss", "gone", "passes", "reason"), CASES)
+def test_kind_of_data_way_and_passes(kind, loss, gone, passes, reason):
     work = LinearRegressor(loss, delta=1.0).fit(*kind()).work_
-    assert (work.way, work.n_passes) == (way, passes)
+    assert (work.way, work.n_passes) == (gone, passes)
     assert reason in work.refused
-    assert bool(work.refused) == (way == DIRECT)
-    assert (work.n_kept > 0) == (way == PASSES and loss != "mse")
+    assert bool(work.refused) == (gone == DIRECT)
+    assert (work.n_kept > 0) == (gone == PASSES and loss != "mse")
     if kind is few_rows and loss != "mse":
         assert work.n_kept == 400  # all rows are kept open
 
@@ -132,7 +133,37 @@ def test_weights_that_differ_by_decades_go_the_direct_way():
 
 
 def test_a_delta_near_the_rounding_of_y_goes_the_direct_way():
-    assert "delta" in LinearRegressor("huber", delta=1e-7).fit(*few_rows()).work_.refused
+    assert "delta" in LinearRegressor("huber", delta=1e-11).fit(*few_rows()).work_.refused
+
+
+@pytest.mark.parametrize("delta", [1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize("parameters", [{}, {"fit_intercept": False}, {"alpha": 0.01}])
+@pytest.mark.parametrize("kind", [few_rows, plain])
+def test_a_narrow_quadratic_piece_costs_two_passes_more_than_a_corner(kind, delta, parameters):
+    X, y = kind()
+    w = np.random.default_rng(1).uniform(0.1, 2.0, len(y))
+    corner = LinearRegressor("mae", **parameters).fit(X, y, w).work_
+    if "alpha" in parameters:  # the loss is about delta times the absolute one
+        parameters = {"alpha": delta * parameters["alpha"]}
+    model = LinearRegressor("huber", delta=delta, **parameters).fit(X, y, w)
+    assert (model.work_.way, model.work_.n_passes) == ("passes", corner.n_passes + 2)
+    assert model.n_iter_ <= corner.n_iter + 5
+    with way("direct"):
+        direct = LinearRegressor("huber", delta=delta, **parameters).fit(X, y, w)
+    np.testing.assert_allclose(model.coef_, direct.coef_, rtol=1e-12, atol=1e-18)
+    np.testing.assert_allclose(model.intercept_, direct.intercept_, rtol=1e-12, atol=1e-14)
+    assert model.objective_ == pytest.approx(direct.objective_, rel=1e-13)
+    np.testing.assert_array_equal(model.outliers_, direct.outliers_)
+    assert model.dual_gap_ <= 1e-12
+    assert certify(model, X, y, w).gap <= 1e-12
+
+
+@pytest.mark.parametrize("delta", [1e-7, 1e-9])
+def test_a_narrow_quadratic_piece_with_most_of_y_zero_is_fitted_exactly(delta):
+    X, y = plain()
+    y[np.random.default_rng(1).random(len(y)) < 0.7] = 0.0
+    model = LinearRegressor("huber", delta=delta).fit(X, y)
+    assert certify(model, X, y).gap <= 1e-12
 
 
 def test_what_is_small_or_asked_for_is_not_told_as_a_refusal():
