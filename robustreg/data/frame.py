@@ -32,7 +32,7 @@ from .source import Part, Refused, Source, spread_out
 
 SAMPLE = 2000  # rows that tell the size of columns and of y
 LEAST = 1e-90  # a scale whose square and weighted sums stay far from the ends of float64
-UNEVEN = 1e6  # ratio of the largest weight to the least, beyond which digits of light rows are lost
+UNEVEN = 1e8  # ratio of the largest weight to the least, beyond which digits of light rows are lost
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.source import Refused
+from ..data.frame import Frame
+from ..data.source import Part, Refused, sweep
 from ..numerics import linalg
 from ..numerics.precision import EPS
 from ..problem.duality import AT_BOUND
@@ -23,6 +24,7 @@ from .settling import Verified
 
 PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
+LITTLE = 1e-12  # of a bound: so far a dual point may be outside, for all that is asked
 # Steepest slopes, or typical residuals if these are more, from a knot: a row is looked at closely.
 NEAR, LEAST_NEAR = 1e-6, 1e-12
 
@@ -39,7 +41,7 @@ def proved(
     if problem.loss.is_corner:
         gap = _gap_of_corner(problem, left, pair, seen)
     else:
-        gap = _gap_of_smooth(problem, left, small, pair, seen)
+        gap = _gap_of_smooth(problem, left, small, pair, seen, tally)
     if not gap.relative <= PROVED:
         raise Refused(f"The duality gap of all rows is {gap.relative:.2g}, and no proof.")
     penalty = 0.5 * np.sum(np.square(problem.penalty_root @ pair.phi))
@@ -63,7 +65,9 @@ class Gap:
     relative: float
 
 
-def _gap_of_smooth(problem: AllRows, left, small: Problem, pair: Pair, seen: Verified) -> Gap:
+def _gap_of_smooth(
+    problem: AllRows, left, small: Problem, pair: Pair, seen: Verified, tally: Tally
+) -> Gap:
     """For a loss with a quadratic piece: one step of Newton's method.
 
     Its decrement is twice what the step gains, and so what the dual point u lacks.
@@ -81,15 +85,33 @@ def _gap_of_smooth(problem: AllRows, left, small: Problem, pair: Pair, seen: Ver
     missing = seen.adjoint - L.T @ (L @ phi)
     step = factor.solve(missing)
     decrement = step @ missing
-    # 3. u moves by -Z step on the rows of the factor: of open rows that is known, of settled ones
-    #    it is (step'H step / w)^(1/2) at most, relative to the nearer bound.
-    held = inside > 0.0
-    moved = (target - left.Z @ (phi + step))[held]
-    outside = max(_outside_box(loss, moved), 0.0)
+    # 3. u moves by -Z step on the rows of the factor. For open rows that is known; for settled ones
+    #    the decrement bounds it, which is far too much where weights differ by decades.
+    outside = max(_outside_box(loss, (target - left.Z @ (phi + step))[inside > 0.0]), 0.0)
     if left.gram is not None and left.gram.any():
         w, bound = problem.source.w, min(loss.upper, -loss.lower)
-        outside = max(outside, np.sqrt(decrement / (1.0 if w is None else w.min())) / bound)
+        move = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
+        if move > LITTLE:
+            move = sweep(problem.source, largest, problem.frame, step).size / bound
+            tally.n_passes += 1
+        outside = max(outside, move)
     return Gap(step, float(decrement), float(0.5 * decrement / seen.near + outside))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Largest:
+    """The largest of some sizes."""
+
+    size: float
+
+    def __add__(self, other: Largest) -> Largest:
+        return Largest(max(self.size, other.size))
+
+
+def largest(part: Part, frame: Frame, step: np.ndarray) -> Largest:
+    """The kernel of a pass for the largest abs(z'step), for step (m,)."""
+    moved = frame.residual_of(np.zeros(len(part.y)), frame.centred(part), step)
+    return Largest(float(np.abs(moved).max()))
 
 
 def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:

@@ -39,6 +39,7 @@ KNOTS = 300.0
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 SAMPLE_OF_CORNER = 100  # rows per column, where a corner tells the rest
 FEW = 16  # the part of the sample that the pilot begins with
+EVEN = 4.0  # the largest weight is at most so many times the mean, where weights are even
 RARE = 20  # rows of a sample that know a column
 # Rows of a sample that the pilot goes through are off by less than this part of the mean.
 CLUSTER = 0.05
@@ -92,7 +93,9 @@ def pilot(problem: AllRows, part: float = 1.0) -> Pilot:
     source, frame, loss, alpha = problem.source, problem.frame, problem.loss, problem.alpha
     n, m, tally = source.n_rows, frame.n_cols, Tally()  # iterations are those of the core
     size = int(part * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
-    Z, t, w = frame.take(source, spread_out(n, size))
+    index, weights = drawn(source.w, n, size)
+    Z, t, w = frame.take(source, index)
+    w = w if weights is None else weights
     t = np.clip(t, -CLIPPED, CLIPPED)
     known, unknown = _known(frame, Z, w)
     Z = Z[:, known]
@@ -162,6 +165,20 @@ def _of_all_columns(found: Pilot, known, m: int) -> Pilot:
 
     ties = None if found.ties is None else of_all(found.ties)
     return replace(found, phi=of_all(found.phi), ties=ties, gram=None, factor=None)
+
+
+def drawn(w: np.ndarray | None, n: int, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """(about ``size`` of n row numbers, ascending, the weights they have in a sample).
+
+    Where weights w (n,) are as even as most, any rows may be drawn, and the weights, None, are
+    their own. Else a row is drawn in proportion to its weight, as far as it can be, and has the
+    weight of those it stands for: light rows would tell little of the fit.
+    """
+    if w is None or w.max() <= EVEN * (W := w.sum()) / n or size >= n:
+        return spread_out(n, size), None
+    points = (np.arange(size) + np.random.default_rng(0).random(size)) * (W / size)
+    index = np.unique(np.minimum(np.searchsorted(np.cumsum(w), points), n - 1))
+    return index, np.maximum(w[index], W / size)
 
 
 def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:

@@ -126,9 +126,28 @@ def test_kind_of_data_way_and_passes(kind, loss, gone, passes, reason):
         assert work.n_kept == 400  # all rows are kept open
 
 
-def test_weights_that_differ_by_decades_go_the_direct_way():
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("decades", [4, 7])
+@pytest.mark.parametrize("parameters", [{}, {"fit_intercept": False}, {"alpha": 0.01}])
+def test_weights_that_differ_by_decades_cost_little_more(loss, decades, parameters):
+    X, y = plain(60_000)
+    w = 3.0 * 10.0 ** np.random.default_rng(1).uniform(-decades, 0.0, len(y))
+    even = LinearRegressor(loss, delta=1.0, **parameters).fit(X, y).work_
+    model = LinearRegressor(loss, delta=1.0, **parameters).fit(X, y, w)
+    assert model.work_.way == "passes"
+    assert model.work_.n_passes <= 3
+    assert model.work_.n_kept <= 2 * even.n_kept
+    with way("direct"):
+        direct = LinearRegressor(loss, delta=1.0, **parameters).fit(X, y, w)
+    np.testing.assert_allclose(model.coef_, direct.coef_, rtol=1e-10)
+    np.testing.assert_allclose(model.intercept_, direct.intercept_, rtol=1e-10, atol=1e-12)
+    assert model.objective_ == pytest.approx(direct.objective_, rel=1e-12)
+    assert certify(model, X, y, w).gap <= 1e-10
+
+
+def test_weights_that_differ_by_too_many_decades_go_the_direct_way():
     X, y = plain()
-    w = np.where(np.arange(len(y)) % 2, 1.0, 1e-7)
+    w = np.where(np.arange(len(y)) % 2, 1.0, 1e-9)
     assert "sample_weight" in LinearRegressor("huber").fit(X, y, w).work_.refused
 
 

@@ -188,7 +188,7 @@ NOT_SQUARED = "A column of X has values too large or too small to be squared."
 Y_NOT_SQUARED = "y has values too large or too small to be squared."
 Y_NOT_CENTRED = "y has values that are not finite, or too large to be centred."
 W_NOT_SQUARED = "sample_weight has values too large or too small to be squared."
-UNEVEN = "sample_weight has a largest value more than 1e+06 times the least."
+UNEVEN = "sample_weight has a largest value more than 1e+08 times the least."
 SPARSE_MEAN = "A column of the sparse X has a mean far from 0: centred, it would be dense."
 REFUSED = {
     "a large entry": (with_one(PLAIN_X, 1e120), PLAIN_Y, None, NOT_SQUARED),
@@ -203,8 +203,8 @@ REFUSED = {
     "y too wide": (PLAIN_X, np.where(PLAIN_Y > 0.0, 1.5e308, -1.5e308), None, Y_NOT_CENTRED),
     "large weights": (PLAIN_X, PLAIN_Y, 1e95 * ONES, W_NOT_SQUARED),
     "small weights": (PLAIN_X, PLAIN_Y, 1e-95 * ONES, W_NOT_SQUARED),
-    "uneven weights": (PLAIN_X, PLAIN_Y, with_one(ONES, 1.1e6), UNEVEN),
-    "a light row": (PLAIN_X, PLAIN_Y, with_one(ONES, 0.9e-6), UNEVEN),
+    "uneven weights": (PLAIN_X, PLAIN_Y, with_one(ONES, 1.1e8), UNEVEN),
+    "a light row": (PLAIN_X, PLAIN_Y, with_one(ONES, 0.9e-8), UNEVEN),
     "a sparse mean": (sparse.csr_array(PLAIN_X + 9.0), PLAIN_Y, None, SPARSE_MEAN),
 }
 
@@ -221,7 +221,7 @@ NOT_REFUSED = {
     "large X": (PLAIN_X * [1.0, 1e80, 1e-80], PLAIN_Y, None, True),
     "large y": (PLAIN_X, PLAIN_Y * 1e80, None, True),
     "small y": (PLAIN_X, PLAIN_Y * 1e-80, None, True),
-    "weights as uneven as they may be": (PLAIN_X, PLAIN_Y, with_one(ONES, 1e6), True),
+    "weights as uneven as they may be": (PLAIN_X, PLAIN_Y, with_one(ONES, 1e8), True),
     "small weights alike": (PLAIN_X, PLAIN_Y, 1e-80 * ONES, True),
     "a sparse mean without an intercept": (sparse.csr_array(PLAIN_X + 9.0), PLAIN_Y, None, False),
     "one y far away": (PLAIN_X, with_one(PLAIN_Y, 1e200), None, True),
