@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .blocks import BLOCK, Blocks, rows_of
+from .csr import canonical_csr
 from .source import Part, Source
 
 GROUPS = 16  # of parts, for so many threads at most
@@ -24,6 +25,7 @@ class ArraySource:
     def __init__(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None):
         self.X, self.y, self.w, self.blocks = X, y, w, Blocks(X)
         self.n_rows, self.n_features = X.shape
+        self.n_entries = X.size
         self.n_groups = min(self.blocks.n_blocks, GROUPS)
 
     @property
@@ -52,11 +54,13 @@ class SparseSource:
     is_sparse = True
 
     def __init__(self, X, y: np.ndarray, w: np.ndarray | None):
-        self.X = sparse.csr_array(X, dtype=np.float64)
+        self.X = canonical_csr(X)
         self.y, self.w = y, w
         self.n_rows, self.n_features = X.shape
-        filled = X.nnz + X.shape[0]
-        n_parts = min(max(1, filled // BLOCK), self.n_rows)
+        self.n_entries = self.X.nnz
+        # A part has a Gram matrix: it is to have more entries than a tenth of that.
+        size = max(BLOCK, self.n_features * self.n_features // 10)
+        n_parts = min(max(1, (self.n_entries + self.n_rows) // size), self.n_rows)
         self.edges = np.arange(n_parts + 1) * self.n_rows // n_parts
         self.n_groups = min(n_parts, GROUPS)
 

@@ -151,6 +151,16 @@ def nonzero_in(block: Any, columns: np.ndarray) -> np.ndarray:
     return np.any(dense(block[:, columns]) != 0.0, axis=1)
 
 
+def rare_columns(block: Any, least: int) -> np.ndarray:
+    """The columns of a block (k, p), dense or CSR, that are other than 0 in less rows than that."""
+    if sparse.issparse(block):
+        count = np.bincount(block.indices[block.data != 0.0], minlength=block.shape[1])
+        return np.flatnonzero(count < least)
+    count = np.count_nonzero(block[: 2 * least], axis=0)  # most columns are known after a look
+    rare = np.flatnonzero(count < least)
+    return rare[np.count_nonzero(block[:, rare], axis=0) < least]
+
+
 def square_norms(block: Any, scale: np.ndarray) -> np.ndarray:
     """sum_j (block_ij scale_j)^2 for each row i of a block (k, p), dense or CSR, (k,)."""
     squares = block.multiply(block) if sparse.issparse(block) else np.square(block)

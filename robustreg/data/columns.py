@@ -33,7 +33,8 @@ import numpy as np
 from scipy import sparse
 
 from ..numerics.precision import EPS
-from .blocks import BLOCK, Blocks, NotFiniteError
+from .blocks import Blocks, NotFiniteError
+from .csr import CsrColumns, canonical_csr, scaled, slices
 
 # Standard deviations: a mean up to so many is not subtracted. It costs a factor of 17 in
 # conditioning, which is no digit.
@@ -47,8 +48,6 @@ LARGEST = 2.0**1022
 CONSTANT = 4.0 * EPS
 # Share of the weight with an entry other than 0, above which a sparse column is held dense.
 FULL = 0.5
-# Rows of a block of sparse rows at least.
-LEAST_ROWS = 16
 # Share of the rows of a block: with fewer of positive weight, the others are left out first.
 LIVE = 0.75
 # Entries of a strip of columns, 16 MB of float64, and columns of one at least: products of narrower
@@ -130,7 +129,10 @@ class DenseColumns:
         return M
 
     def times(self, A: np.ndarray) -> np.ndarray:
-        return sum((np.dot(strip, A[columns]) for columns, strip in self._strips()), 0.0)
+        out = np.zeros((self.n_rows, A.shape[1]))
+        for columns, strip in self._strips():
+            out += np.dot(strip, A[columns])
+        return out
 
     def combined(self, A: np.ndarray) -> np.ndarray:
         out = np.empty((self.n_cols, A.shape[1]))
@@ -202,9 +204,7 @@ class SparseColumns:
 
     def __init__(self, X: Any, w: np.ndarray, centre: bool, offset: float = OFFSET):
         self.n_rows, self.n_cols = X.shape
-        self.step = max(LEAST_ROWS, BLOCK // max(1, self.n_cols))
-        share = w / w.sum()
-        X = X.astype(np.float64)
+        share, X = w / w.sum(), canonical_csr(X)
         filled = share @ sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), shape=X.shape)
         self.full = np.flatnonzero(filled > FULL)
         self.thin = np.flatnonzero(filled <= FULL)
@@ -217,7 +217,7 @@ class SparseColumns:
         self.peak[self.full] = self.dense.peak
         thin = sparse.csr_array(X[:, self.thin])
         self.inverse_scale[self.thin], self.peak[self.thin] = self._inverse_scale(thin, share)
-        self.sparse = sparse.csr_array(thin.multiply(self.inverse_scale[self.thin][None, :]))
+        self.sparse = CsrColumns(scaled(thin, self.inverse_scale[self.thin]))
 
     @staticmethod
     def _inverse_scale(thin: Any, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,28 +236,27 @@ class SparseColumns:
     def some(self, kept: np.ndarray) -> SparseColumns:
         """The columns ``kept`` (r,), ascending, shifted and scaled as they are here."""
         found = copy(self)
-        found.n_cols, found.step = len(kept), max(LEAST_ROWS, BLOCK // max(1, len(kept)))
+        found.n_cols = len(kept)
         found.full, found.thin = (np.flatnonzero(np.isin(kept, j)) for j in (self.full, self.thin))
         found.dense = self.dense.some(np.flatnonzero(np.isin(self.full, kept)))
-        found.sparse = self.sparse[:, np.flatnonzero(np.isin(self.thin, kept))]
+        found.sparse = CsrColumns(self.sparse.Z[:, np.flatnonzero(np.isin(self.thin, kept))])
         found.shift, found.peak = self.shift[kept], self.peak[kept]
         found.inverse_scale = self.inverse_scale[kept]
         return found
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for start in range(0, self.n_rows, self.step):
-            rows = slice(start, min(start + self.step, self.n_rows))
+        for rows in slices(self.n_rows, self.n_cols):
             yield rows, self.take(rows)
 
     def dot(self, v: np.ndarray) -> np.ndarray:
-        return self.sparse @ v[self.thin] + self.dense.dot(v[self.full])
+        return self.sparse.dot(v[self.thin]) + self.dense.dot(v[self.full])
 
     def magnitude(self, v: np.ndarray) -> np.ndarray:
-        return abs(self.sparse) @ v[self.thin] + self.dense.magnitude(v[self.full])
+        return self.sparse.magnitude(v[self.thin]) + self.dense.magnitude(v[self.full])
 
     def tdot(self, v: np.ndarray) -> np.ndarray:
         out = np.empty(self.n_cols)
-        out[self.thin] = v @ self.sparse
+        out[self.thin] = self.sparse.tdot(v)
         out[self.full] = self.dense.tdot(v)
         return out
 
@@ -267,18 +266,19 @@ class SparseColumns:
             total: Any = sum(grams)  # an array, as there is a block at least
             return total
         M = np.empty((self.n_cols, self.n_cols))
-        weighted = sparse.csr_array(self.sparse.multiply(q[:, None]))
-        M[np.ix_(self.thin, self.thin)] = (self.sparse.T @ weighted).toarray()
+        if not len(self.full):
+            return self.sparse.gram(q)
+        M[np.ix_(self.thin, self.thin)] = self.sparse.gram(q)
         M[np.ix_(self.full, self.full)] = self.dense.gram(q)
         cross = np.zeros((len(self.thin), len(self.full)))
         for rows, block in self.dense.blocks():
-            cross += weighted[rows].T @ block
+            cross += self.sparse.Z[rows].T @ (block * q[rows, None])
         M[np.ix_(self.thin, self.full)] = cross
         M[np.ix_(self.full, self.thin)] = cross.T
         return M
 
     def products_of_rows(self, s: np.ndarray) -> np.ndarray:
-        thin = self._products_of(self.sparse.multiply(s[self.thin][None, :]))
+        thin = self._products_of(scaled(self.sparse.Z, s[self.thin]))
         M: Any = thin @ thin.T
         M = M.toarray() if sparse.issparse(M) else M
         return M + self.dense.products_of_rows(s[self.full]) if len(self.full) else M
@@ -289,7 +289,7 @@ class SparseColumns:
 
     def combined(self, A: np.ndarray) -> np.ndarray:
         out = np.empty((self.n_cols, A.shape[1]))
-        out[self.thin] = self._products_of(self.sparse).T @ A
+        out[self.thin] = self._products_of(self.sparse.Z).T @ A
         out[self.full] = self.dense.combined(A)
         return out
 
@@ -302,9 +302,17 @@ class SparseColumns:
         is_slice = isinstance(index, slice)
         count = len(range(*index.indices(self.n_rows))) if is_slice else len(index)
         out = np.empty((count, self.n_cols))
-        out[:, self.thin] = self.sparse[index].toarray()
+        out[:, self.thin] = self.sparse.take(index)
         out[:, self.full] = self.dense.take(index)
         return out
+
+    def subset(self, index: np.ndarray) -> SparseColumns:
+        """The rows ``index`` as columns of their own, with the same coordinates."""
+        some, full = copy(self), self.dense.take(index)
+        k = full.shape[1]
+        some.n_rows, some.sparse = len(index), self.sparse.subset(index)
+        some.dense = DenseColumns(full, np.zeros(k), np.ones(k), None)
+        return some
 
 
 def gram_of_block(block: np.ndarray, q: np.ndarray, T: np.ndarray | None = None) -> np.ndarray:

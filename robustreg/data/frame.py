@@ -23,11 +23,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ..numerics.precision import EPS
 from .blocks import dense, mean_squares, product
 from .columns import OFFSET, power_of_two
+from .csr import shifted
 from .independent import Independent
+from .pairs import PairProducts
 from .source import Part, Refused, Source, spread_out
 
 SAMPLE = 2000  # rows that tell the size of columns and of y
@@ -85,7 +88,9 @@ class Frame:
     # -- a part in these coordinates ----------------------------------------------------------
     def centred(self, part: Part):
         """C (k, p) of a part."""
-        return part.X if self.shift is None else part.X - self.shift
+        if self.shift is None:
+            return part.X
+        return shifted(part.X, self.shift) if issparse(part.X) else part.X - self.shift
 
     def of_centred(self) -> Frame:
         """The same frame for parts whose X is C already."""
@@ -129,8 +134,10 @@ class Frame:
         """Z'diag(w)Z (m, m) of rows whose centred columns are C (k, p); w (k,) or None for ones."""
         rank, kept, unit = self.rank, self.kept, self.unit
         G = np.empty((self.n_cols, self.n_cols))
-        weighted = C if w is None else (C.T * w).T
-        of_all = dense(product(C.T, weighted))
+        if issparse(C):
+            of_all = PairProducts(C, once=True).gram(w)
+        else:
+            of_all = np.dot(C.T, C if w is None else (C.T * w).T)
         G[:rank, :rank] = unit[:, None] * of_all[kept][:, kept] * unit
         if self.intercept:
             ones = np.ones(C.shape[0]) if w is None else w
@@ -188,7 +195,9 @@ class Frame:
         return float(EPS * (offsets + np.abs(phi).sum()))
 
     def penalty_root(self, strength: float) -> np.ndarray:
-        """L (p, m) with ||L phi||^2 = strength * ||b / y_scale||^2."""
+        """L with ||L phi||^2 = strength * ||b / y_scale||^2, (p, m); (0, m) without a penalty."""
+        if not strength:
+            return np.zeros((0, self.n_cols))
         L = np.zeros((len(self.inverse_scale), self.n_cols))
         L[:, : self.rank] = np.sqrt(strength) * self.B
         return L
@@ -258,8 +267,6 @@ def _shift_and_square(X, fit_intercept: bool) -> tuple[np.ndarray | None, np.nda
     far = np.square(mean) > OFFSET**2 / (1.0 + OFFSET**2) * square
     if not far.any():
         return None, square
-    if not isinstance(X, np.ndarray):
-        raise Refused("A column of the sparse X has a mean far from 0: centred, it would be dense.")
     shift = np.where(far, mean, 0.0)
-    square[far] = np.mean(np.square(X[:, far] - shift[far]), axis=0)
+    square[far] = np.mean(np.square(dense(X[:, far]) - shift[far]), axis=0)
     return shift, square

@@ -35,6 +35,7 @@ from ..numerics.precision import EPS
 from .arrays import make_source
 from .blocks import BLOCK
 from .columns import LEAST_EXPONENT, DenseColumns, SparseColumns
+from .csr import CsrColumns
 from .independent import Independent, find_independent
 from .spanned import ROUNDS, Spanned, span_of
 
@@ -69,7 +70,7 @@ class Rows:
     the residual of another fit.
     """
 
-    columns: DenseColumns | SparseColumns
+    columns: DenseColumns | SparseColumns | CsrColumns
     w: np.ndarray
     intercept: bool
     rank: int
@@ -104,6 +105,11 @@ class Rows:
     def shift(self) -> np.ndarray:
         """What is subtracted from all columns of X, (p,)."""
         return self.columns.shift if self.independent is None else self.independent.shift
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether Gram matrices cost little, and copies of rows as dense ones much."""
+        return self.basis is None and not isinstance(self.columns, DenseColumns)
 
     @property
     def delicate(self) -> bool:
@@ -187,6 +193,14 @@ class Rows:
         edge = self.adjoint(q)
         return np.block([[M, edge[:-1, None]], [edge[None, :]]])
 
+    def normal_equations(self, q: np.ndarray) -> linalg.Factor | linalg.Spectrum:
+        """What solves (Z'diag(q)Z) x = b: the Cholesky factor if that is sound, else the spectrum
+        of diag(q)^(1/2) Z.
+        """
+        if self.n_rows >= self.n_cols and (result := linalg.factor(self.gram(q))).sound:
+            return result
+        return linalg.spectrum(np.asarray(self.triangle(q)))
+
     def triangle(self, q: np.ndarray) -> np.ndarray:
         """R with R'R = Z' diag(q) Z by reflections: as accurate as a QR of all rows."""
         R, live = np.zeros((0, self.n_cols)), np.flatnonzero(q)
@@ -208,11 +222,13 @@ class Rows:
     def subset(self, index: np.ndarray) -> Rows:
         """The rows ``index`` as rows of their own, in the same coordinates.
 
-        y is not centred again.
+        y is not centred again. Sparse rows stay sparse, if they have no basis.
         """
-        rows = dense_rows(
-            self.take(index), self.y[index], self.w[index], self.B, self.gram_all, self.factor
-        )
+        columns, w, y = self.columns, self.w[index], self.y[index]
+        if self.basis is None and not isinstance(columns, DenseColumns):
+            rows = replace(self, columns=columns.subset(index), w=w, y=y)
+        else:
+            rows = dense_rows(self.take(index), y, w, self.B, self.gram_all, self.factor)
         return rows if self.terms is None else replace(rows, terms=self.terms[index])
 
     def _finish(self, block: np.ndarray) -> np.ndarray:
@@ -324,9 +340,9 @@ def make_rows(X: Any, w: np.ndarray, fit_intercept: bool) -> Rows:
     kind = SparseColumns if sparse.issparse(X) else DenseColumns.standardised
     if X.shape[1] + fit_intercept > len(w):
         columns = kind(X, w, fit_intercept, offset=0.0)
-        if rows := _spanned(_plain_rows(columns, w, fit_intercept)):
+        if rows := _spanned(plain_rows(columns, w, fit_intercept)):
             return rows
-    plain = _plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
+    plain = plain_rows(kind(X, w, fit_intercept), w, fit_intercept)
     if plain.rank <= len(w):
         M = plain.gram(w)
         if (factor := linalg.factor(M)).sound:
@@ -335,7 +351,7 @@ def make_rows(X: Any, w: np.ndarray, fit_intercept: bool) -> Rows:
             return found
     # Every dense column is centred now, however small its mean: a combination of columns may have a
     # small spread.
-    rows = _orthogonal(_plain_rows(kind(X, w, fit_intercept, offset=0.0), w, fit_intercept))
+    rows = _orthogonal(plain_rows(kind(X, w, fit_intercept, offset=0.0), w, fit_intercept))
     M = rows.gram(w)
     return replace(rows, gram_all=M, factor=linalg.factor(M))
 
@@ -349,7 +365,7 @@ def _independent(X: Any, w: np.ndarray, columns: Any, M: np.ndarray) -> Rows | N
     found = find_independent(make_source(X, w, w), M, columns.shift, inverse_scale)
     if found is None:
         return None
-    rows = _plain_rows(columns.some(found.kept), w, len(M) > columns.n_cols)
+    rows = plain_rows(columns.some(found.kept), w, len(M) > columns.n_cols)
     M = rows.gram(w)
     return replace(rows, B=found.B, gram_all=M, factor=linalg.factor(M), independent=found)
 
@@ -377,7 +393,9 @@ def dense_rows(
     )  # fmt: skip
 
 
-def _plain_rows(columns: DenseColumns | SparseColumns, w: np.ndarray, intercept: bool) -> Rows:
+def plain_rows(
+    columns: DenseColumns | SparseColumns | CsrColumns, w: np.ndarray, intercept: bool
+) -> Rows:
     """Rows in the standardised columns themselves, before any factorisation."""
     p = columns.n_cols
     return Rows(

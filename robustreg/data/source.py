@@ -78,6 +78,11 @@ class Source(Protocol):
     def n_features(self) -> int: ...
 
     @property
+    def n_entries(self) -> int:
+        """The entries of X that are stored."""
+        ...
+
+    @property
     def weight(self) -> float:
         """W, the sum of the weights."""
         ...

@@ -145,16 +145,6 @@ def spectrum(R: np.ndarray, noise: Any = 0.0, *, full: bool = True) -> Spectrum:
     return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)
 
 
-def normal_equations(Z: np.ndarray) -> Factor | Spectrum:
-    """What solves (Z'Z) x = b for rows Z (k, m): the Cholesky factor if that is sound.
-
-    Otherwise the spectrum of Z.
-    """
-    if len(Z) >= Z.shape[1] and (result := factor(np.dot(Z.T, Z))).sound:
-        return result
-    return spectrum(triangle_of(Z))
-
-
 def triangle_of(Z: np.ndarray) -> np.ndarray:
     """The triangular R with R'R = Z'Z for rows Z (k, m), by Householder reflections."""
     R: Any = np.linalg.qr(Z, mode="r")  # an array; the stubs say it is a pair

@@ -7,11 +7,12 @@ gap, since the dual function is concave and D(0) = 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..data.frame import Frame
+from ..data.rows import Rows
 from ..data.source import Part, Refused, sweep
 from ..numerics import linalg
 from ..numerics.precision import EPS
@@ -73,12 +74,12 @@ def _gap_of_smooth(
     Its decrement is twice what the step gains, and so what the dual point u lacks.
     """
     loss, phi, L = problem.loss, pair.phi, problem.penalty_root
-    target = left.r + left.Z @ left.base
+    rows = _counted_from_zero(left)
     # 1. The open rows inside the quadratic piece; one at a knot holds in one direction only.
-    inside = -loss.outside(target - left.Z @ phi)
+    inside = -loss.outside(rows.residual(phi))
     near = np.flatnonzero(np.abs(inside) <= max(NEAR * loss.steepest, LEAST_NEAR))
-    inside[near] -= AT_BOUND * loss.steepest + _rounding(target[near], left.Z[near], phi)
-    factor = linalg.factor(small.rows.gram(left.w * (inside > 0.0)) + small.quadratic.G)
+    inside[near] -= AT_BOUND * loss.steepest + _rounding(rows.subset(near), phi)
+    factor = linalg.factor(rows.gram(rows.w * (inside > 0.0)) + small.quadratic.G)
     if not factor.sound:
         raise Refused("The minimiser is not unique, or nearly so.")
     # 2. The step on the gradient of all rows.
@@ -87,7 +88,7 @@ def _gap_of_smooth(
     decrement = step @ missing
     # 3. u moves by -Z step on the rows of the factor. For open rows that is known; for settled ones
     #    the decrement bounds it, which is far too much where weights differ by decades.
-    outside = max(_outside_box(loss, (target - left.Z @ (phi + step))[inside > 0.0]), 0.0)
+    outside = max(_outside_box(loss, rows.residual(phi + step)[inside > 0.0]), 0.0)
     if left.gram is not None and left.gram.any():
         w, bound = problem.source.w, min(loss.upper, -loss.lower)
         move = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
@@ -116,28 +117,29 @@ def largest(part: Part, frame: Frame, step: np.ndarray) -> Largest:
 
 def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
     """For a corner: the rows at it, U, take up what the others leave over."""
-    loss, phi, L, w, Z = problem.loss, pair.phi, problem.penalty_root, left.w, left.Z
-    target = left.r + Z @ left.base
-    r, u = target - Z @ phi, pair.u.copy()
+    loss, phi, L, rows = problem.loss, pair.phi, problem.penalty_root, _counted_from_zero(left)
+    r, u = rows.residual(phi), pair.u.copy()
     # 1. Z'(w u) = L'L phi, by a change of u on U.
-    missing = seen.adjoint - L.T @ (L @ phi) + Z.T @ (w * u)
+    missing = seen.adjoint - L.T @ (L @ phi) + rows.adjoint(rows.w * u)
     U = np.flatnonzero(loss.held(u, AT_BOUND))
-    normal = linalg.normal_equations(np.sqrt(w[U])[:, None] * Z[U])
-    change = Z[U] @ normal.solve(missing)
+    held = rows.subset(U)
+    normal = held.normal_equations(held.w)
+    change = held.fitted(normal.solve(missing))
     u[U] -= change
     step = np.zeros(len(phi))
     if not problem.alpha:
-        step = normal.solve(Z[U].T @ (w * r)[U])
+        step = normal.solve(held.adjoint(held.w * r[U]))
     # 2. What these rows cannot take costs what the penalty makes of it, or the dual point is not
     #    quite feasible.
-    excess = cost_of_missing(problem, phi, missing - Z[U].T @ (w[U] * change), seen.near)
+    missing = missing - held.adjoint(held.w * change)
+    excess = cost_of_missing(problem, phi, missing, seen.near)
     # 3. How far outside of its box u is, and where it is no slope of the loss at r, but for
     #    rounding.
     outside = max(_outside_box(loss, u), 0.0)
     lost = loss.value(r) - r * u
     doubtful = np.flatnonzero(lost > AT_BOUND * loss.value(r))
-    noise = _rounding(target[doubtful], Z[doubtful], phi)
-    excess += w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
+    noise = _rounding(rows.subset(doubtful), phi)
+    excess += rows.w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
     return Gap(step, 0.0, float(excess / seen.near + outside))
 
 
@@ -159,6 +161,11 @@ def _outside_box(loss: Loss, u: np.ndarray) -> float:
     return float(np.maximum(u / loss.upper, u / loss.lower).max(initial=1.0) - 1.0)
 
 
-def _rounding(target, Z, phi):
+def _counted_from_zero(left) -> Rows:
+    """The open rows with their targets as y, not their residuals at the base."""
+    return replace(left.rows, y=left.rows.y + left.rows.fitted(left.base))
+
+
+def _rounding(rows: Rows, phi):
     """How far off residuals may be only because float64 rounds the terms they are made of."""
-    return 4.0 * EPS * (np.abs(target) + np.abs(Z) @ np.abs(phi))
+    return 4.0 * EPS * rows.magnitude(phi)

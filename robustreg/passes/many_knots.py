@@ -28,6 +28,7 @@ from operator import add
 import numpy as np
 
 from ..data.frame import Frame
+from ..data.rows import dense_rows
 from ..data.source import Part, Refused, Sums, spread_out, sweep
 from ..data.threads import in_parallel
 from ..numerics import linalg
@@ -243,9 +244,7 @@ def _at(near: Neighbourhood, k: int, radius: float, alpha: float, subsets: list[
 def _solved(near, k, alpha, subset: Subset, left: Reduced, inner, gram) -> Solved | None:
     knot, tally, problem = near.knots[k], Tally(), near.problem
     share = subset.w.sum() / problem.source.weight
-    small = reduced_problem(
-        replace(problem, loss=huber(knot), alpha=alpha * share), left, near.start
-    )
+    small = reduced_problem(replace(problem, loss=huber(knot), alpha=alpha * share), left)
     r, hessian = small.rows.residual(subset.eta), Hessian(small, inner, gram)
     pair = newton(small, subset.eta, r, Options(STEPS), tally, STEPS, enough=0.0, hessian=hessian)
     inside = knot - np.abs(small.rows.residual(pair.phi)) > NEAR * knot
@@ -259,8 +258,9 @@ def _left(near: Neighbourhood, k: int, subset: Subset, index, Z, r, gram) -> Red
     inner rows.
     """
     base, d, none = near.start.phi, near.knots[k], np.zeros(0, dtype=np.int64)
+    rows = dense_rows(Z, r, subset.w[index], None, near.start.gram, near.start.factor)
     if near.lever is None:
-        return Reduced(None, base, None, np.zeros(len(base)), 0.0, index, Z, r, subset.w, none)
+        return Reduced(None, base, None, np.zeros(len(base)), 0.0, index, rows, none)
     table, w, v = subset.table, subset.w[index], np.clip(r, -d, d)
     assert table is not None, "a subset without a table has no sums"
     size, one = (table.constant[-1] - table.constant[k])[1:]
@@ -268,7 +268,7 @@ def _left(near: Neighbourhood, k: int, subset: Subset, index, Z, r, gram) -> Red
     pull = table.linear[k][:, 0] + d * (table.linear[-1] - table.linear[k])[:, 1]
     settled = table.square[k] - gram
     h, c = pull - Z.T @ (w * v), cost - w @ (v * (r - 0.5 * v))
-    return Reduced(None, base, settled, h, float(c), index, Z, r, w, none)
+    return Reduced(None, base, settled, h, float(c), index, rows, none)
 
 
 def _grams(subsets: list[Subset], index, Z, inner) -> Iterator[np.ndarray]:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..data.blocks import rare_columns, square_norms
 from ..data.frame import Frame
 from ..data.independent import split
-from ..data.rows import Rows, dense_rows
+from ..data.open_rows import open_rows, taken, with_columns
+from ..data.rows import Rows
 from ..data.source import Dependent, Refused, spread_out
 from ..numerics import linalg
 from ..problem.duality import rounding
@@ -88,33 +90,33 @@ class Pilot:
         )
 
 
-def pilot(problem: AllRows, part: float = 1.0) -> Pilot:
-    """From a ``part`` of the usual sample; Refused if most of its rows are fitted exactly."""
+def pilot(problem: AllRows, share: float = 1.0) -> Pilot:
+    """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly."""
     source, frame, loss, alpha = problem.source, problem.frame, problem.loss, problem.alpha
     n, m, tally = source.n_rows, frame.n_cols, Tally()  # iterations are those of the core
-    size = int(part * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
     index, weights = drawn(source.w, n, size)
-    Z, t, w = frame.take(source, index)
-    w = w if weights is None else weights
-    t = np.clip(t, -CLIPPED, CLIPPED)
-    known, unknown = _known(frame, Z, w)
-    Z = Z[:, known]
-    # The penalty of the mean loss, so that it can stand beside any number of rows.
-    L, none = frame.penalty_root(alpha)[:, known], np.zeros(Z.shape[1])
-    # 1. From a part of the sample and far away.
-    few = spread_out(len(t), max(len(t) // FEW, 40 * Z.shape[1]))
-    rows = dense_rows(Z[few], t[few], w[few])
-    sample = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
-    ridge = linalg.factor_shifted(
-        rows.gram_all + sample.quadratic.G, np.diag(np.diag(rows.gram_all) + 1.0)
-    )
-    phi = ridge.solve(rows.adjoint(rows.w * rows.y))
-    phi, _ = approach(sample, phi, FAR, tally)
-    # 2. From all of it and nearby.
-    rows = dense_rows(Z, t, w)
+    part = source.take(index)
+    C, t = frame.centred(part), np.clip(frame.target(part), -CLIPPED, CLIPPED)
+    given = np.ones(len(t)) if part.w is None else part.w
+    rows = open_rows(frame, [C], t, given if weights is None else weights)
+    known, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))
+    rows = with_columns(rows, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
-    sample = Problem(rows, loss, Quadratic(np.sqrt(w.sum()) * L, none))
+    # The penalty of the mean loss, so that it can stand beside any number of rows.
+    L, none = frame.penalty_root(alpha)[:, known], np.zeros(rows.n_cols)
+    # 1. From a part of the sample and far away.
+    few = rows.subset(spread_out(len(t), max(len(t) // FEW, 40 * rows.n_cols)))
+    few = replace(few, gram_all=few.gram(few.w))
+    sample = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
+    ridge = linalg.factor_shifted(
+        few.gram_all + sample.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
+    )
+    phi = ridge.solve(few.adjoint(few.w * few.y))
+    phi, _ = approach(sample, phi, FAR, tally)
+    # 2. From all of it and nearby.
+    sample = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     phi, rho = approach(sample, phi, NEARBY, tally)
     tied = _tied(sample, phi) if loss.is_corner else None
     if tied is not None:
@@ -122,33 +124,34 @@ def pilot(problem: AllRows, part: float = 1.0) -> Pilot:
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    weight = float(w.sum())
-    gram, factor, reach = rows.gram_all, rows.factor, _reach(Z)
+    reach, weight = _reach(_square_norms(frame, C)), float(rows.w.sum())
+    gram, factor = rows.gram_all, rows.factor
     found = Pilot(phi, typical, gram, factor, rho, reach, unknown, weight=weight)
     return _of_all_columns(found, known, m)
 
 
-def _known(frame: Frame, Z: np.ndarray, w: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
-    """(the columns of Z (k, m) that a sample with weights w (k,) can fit, what it does not know).
+def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
+    """(the columns of Z that the rows of a sample can fit, what they do not know).
 
-    Dependent where the sample has dependent columns, which may be so in all rows.
+    The columns ``rare`` (k,) are not 0 in a few of them only. Dependent where the sample has
+    dependent columns, which may be so in all rows.
     """
-    rank, rare = frame.rank, _rare(Z[:, : frame.rank])
-    gram = np.dot(Z.T, w[:, None] * Z)
+    rank, gram = frame.rank, rows.gram_all
     columns = np.arange(len(frame.inverse_scale))[frame.kept]
-    if linalg.factor(gram).sound:
+    if rows.factor.sound:
         return slice(None), Unknown(columns[rare], None, None)
     if frame.independent is None:
         raise Dependent("The columns of X are dependent, or nearly so, in a sample of the rows.")
     kept, others, M = split(gram, rank)
-    alone = ~M.any(axis=0) & ~Z[:, others].any(axis=0)  # columns of zeros, here
+    alone = ~M.any(axis=0) & (np.diag(gram)[others] == 0.0)  # columns of zeros, here
     rare, N, c = np.union1d(rare, others[alone]), None, None
     if not alone.all():
         others, M = others[~alone], M[:, ~alone]
         N = np.zeros((len(frame.inverse_scale), len(others)))
         N[columns[kept]] = -frame.unit[kept, None] * M
         N[columns[others], np.arange(len(others))] = frame.unit[others]
-        c = Z[0, others] - Z[0, kept] @ M
+        first = rows.take(np.array([0]))[0]
+        c = first[others] - first[kept] @ M
     known = np.append(kept, rank) if frame.intercept else kept
     return known, Unknown(columns[rare], N, c)
 
@@ -198,8 +201,8 @@ def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:
 
 def least_squares_of_all(problem: AllRows) -> Pilot:
     """Of all rows; Refused if they are ill-conditioned."""
-    Z, t, w = problem.frame.take(problem.source, slice(None))
-    rows = dense_rows(Z, np.clip(t, -CLIPPED, CLIPPED), w)
+    rows = taken(problem.frame, problem.source, slice(None))
+    t, rows = rows.y, replace(rows, y=np.clip(rows.y, -CLIPPED, CLIPPED))
     if not rows.factor.sound:
         reason = "The columns of X are nearly dependent."
         raise Refused(reason) if problem.frame.independent else Dependent(reason)
@@ -207,7 +210,7 @@ def least_squares_of_all(problem: AllRows) -> Pilot:
     if problem.alpha:
         L = problem.penalty_root
         factor = linalg.factor(rows.gram_all + L.T @ L)
-    phi = factor.solve(rows.adjoint(w * rows.y))
+    phi = factor.solve(rows.adjoint(rows.w * rows.y))
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
     return Pilot(phi, typical, rows.gram_all, rows.factor, rows=replace(rows, y=t))
 
@@ -231,23 +234,23 @@ def beside_corner(problem: AllRows, phi: np.ndarray) -> Pilot:
     the residuals that their dual is, and they determine phi.
     """
     size = SAMPLE_OF_CORNER * problem.frame.n_cols
-    Z, t, w = problem.frame.take(problem.source, spread_out(problem.source.n_rows, size))
-    _, unknown = _known(problem.frame, Z, w)
-    rows = dense_rows(Z, t, w)
+    source, frame = problem.source, problem.frame
+    part = source.take(spread_out(source.n_rows, size))
+    C, t = frame.centred(part), frame.target(part)
+    rows = open_rows(frame, [C], t, np.ones(len(t)) if part.w is None else part.w)
+    _, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    rho, reach = KNOTS * problem.loss.steepest, _reach(Z)
-    sound = rows.factor.sound
-    gram, factor = (rows.gram_all, rows.factor) if sound else (None, None)
+    rho, reach = KNOTS * problem.loss.steepest, _reach(_square_norms(frame, C))
+    gram, factor = (rows.gram_all, rows.factor) if rows.factor.sound else (None, None)
     return Pilot(phi, typical, gram, factor, rho, reach, unknown)
 
 
-def _reach(Z: np.ndarray) -> float | None:
-    square = np.einsum("ij,ij->i", Z, Z)
+def _square_norms(frame: Frame, C) -> np.ndarray:
+    """Those of the rows of Z, for their centred columns C (k, p), (k,)."""
+    return square_norms(C, frame.spread(np.ones(frame.rank))) + frame.intercept
+
+
+def _reach(square: np.ndarray) -> float | None:
+    """The norm of most rows, from the ``square`` of each (k,); None if none is much larger."""
     most = quantile(square, 0.75)
     return float(np.sqrt(most)) if square.max() > HEAVY**2 * most else None
-
-
-def _rare(Z: np.ndarray) -> np.ndarray:
-    count = np.count_nonzero(Z[: 2 * RARE], axis=0)  # most columns are known after a look
-    rare = np.flatnonzero(count < RARE)
-    return rare[np.count_nonzero(Z[:, rare], axis=0) < RARE]

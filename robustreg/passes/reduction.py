@@ -30,9 +30,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data.columns import DenseColumns
-from ..data.frame import Frame
-from ..data.rows import dense_rows
+from ..data.open_rows import joined, open_rows, taken, with_coefficients
+from ..data.rows import Rows
 from ..data.source import Refused
 from ..numerics import linalg
 from ..problem.duality import AT_BOUND
@@ -50,8 +49,9 @@ from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
 
 # Rows per column from which a sample is worth it (measured), for a loss with a quadratic piece and
-# for a corner. Of fewer rows all are kept open, up to so many entries of Z, which are copied.
+# for a corner. Of fewer rows all are kept open, up to so many entries of X, which are copied.
 ROWS_FOR_SAMPLE, ROWS_FOR_SAMPLE_OF_CORNER, OPEN_ENTRIES = 900, 300, 2**20
+OPEN_ENTRIES_OF_SPARSE = 2**24
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
 OPENED = 0.1  # of rho is what opening a few rows may change
@@ -65,9 +65,9 @@ class Reduced:
     """What the first pass leaves: a quadratic (S, h, c) about ``base`` (m,), and the rows that are
     open.
 
-    ``index`` (k,) are their numbers, ``Z`` (k, m), residuals ``r`` (k,) at the base, weights ``w``
-    (k,); ``opened``, ascending, are those of them that the ``rule``, which told rows apart, would
-    settle. Without a rule all rows are open.
+    ``index`` (k,) are their numbers; ``rows`` has them, with residuals at the base as y;
+    ``opened``, ascending, are those of them that the ``rule``, which told rows apart, would settle.
+    Without a rule all rows are open.
     """
 
     rule: SettlingRule | None
@@ -76,9 +76,7 @@ class Reduced:
     h: np.ndarray
     c: float
     index: np.ndarray
-    Z: np.ndarray
-    r: np.ndarray
-    w: np.ndarray
+    rows: Rows
     opened: np.ndarray
 
 
@@ -94,9 +92,12 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
     n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
     enough = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
     few = n <= (EAGER if eager else enough) * m
-    if few and n * m > OPEN_ENTRIES:
+    entries, most = problem.source.n_entries, OPEN_ENTRIES
+    if problem.source.is_sparse:
+        most = OPEN_ENTRIES_OF_SPARSE
+    if few and entries > most:
         raise Refused(
-            f"{n} rows are too few for a sample, and {n} x {m} entries too many to keep open."
+            f"{n} rows are too few for a sample, and {entries} entries too many to keep open."
         )
     if few:
         start = least_squares_of_all(problem)
@@ -148,7 +149,7 @@ def _verified(
     # Where the core starts, from the rule's phi, and how far off that is.
     near, off, is_second = np.zeros(problem.frame.n_cols), start.rho, False
     for _ in range(ROUNDS):
-        small = reduced_problem(problem, left, start)
+        small = reduced_problem(problem, left)
         choice, pair = _core(problem, small, left, start, near, off, options, tally)
         far = DISTANT * start.typical + problem.loss.steepest
         arguments = problem.loss, choice.phi, far, left.rule, left.opened
@@ -220,9 +221,8 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
     """Every row is open."""
     rows, n, m = start.rows, problem.source.n_rows, problem.frame.n_cols
     assert rows is not None, "the pilot of all rows has them"
-    Z, none = rows.take(slice(None)), np.zeros(0, dtype=np.int64)
-    r = rows.y - Z @ start.phi
-    return Reduced(None, start.phi, None, np.zeros(m), 0.0, np.arange(n), Z, r, rows.w, none)
+    rows, none = replace(rows, y=rows.residual(start.phi)), np.zeros(0, dtype=np.int64)
+    return Reduced(None, start.phi, None, np.zeros(m), 0.0, np.arange(n), rows, none)
 
 
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:
@@ -248,59 +248,38 @@ def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> 
         h=settled.h,
         c=settled.c,
         index=np.concatenate(kept.index),
-        Z=_stacked(problem.frame, kept.C),
-        r=r,
-        w=np.concatenate(kept.w),
+        rows=open_rows(problem.frame, kept.C, r, np.concatenate(kept.w), start.gram, start.factor),
         opened=np.zeros(0, dtype=np.int64),
     )
 
 
-def _stacked(frame: Frame, parts: list) -> np.ndarray:
-    """Z (k, m) of rows given by their centred columns, part by part; the list is emptied on the
-    way.
-    """
-    Z, start = np.empty((sum(part.shape[0] for part in parts), frame.n_cols)), 0
-    while parts:
-        part = parts.pop(0)
-        frame.rows(part, out=Z[start : start + part.shape[0]])
-        start += part.shape[0]
-    return Z
-
-
 def _opened(problem: AllRows, left: Reduced, wrong: np.ndarray) -> Reduced:
     """The same with the rows ``wrong`` (k,) open, that had been settled."""
-    loss = problem.loss
-    Z, r, w = problem.frame.take(problem.source, wrong, left.base)
+    loss, more = problem.loss, taken(problem.frame, problem.source, wrong)
+    r = more.residual(left.base)
     v, gram = loss.slope(r), None
     if left.gram is not None:
-        inner = loss.zone(r) == 0
-        gram = left.gram - Z[inner].T @ (w[inner, None] * Z[inner])
+        gram = left.gram - more.gram(more.w * (loss.zone(r) == 0))
     return replace(
         left,
         gram=gram,
-        h=left.h - Z.T @ (w * v),
-        c=left.c - w @ loss.value(r),
+        h=left.h - more.adjoint(more.w * v),
+        c=left.c - more.w @ loss.value(r),
         index=np.append(left.index, wrong),
-        Z=np.vstack([left.Z, Z]),
-        r=np.append(left.r, r),
-        w=np.append(left.w, w),
+        rows=joined(left.rows, replace(more, y=r)),
         opened=np.union1d(left.opened, wrong),
     )
 
 
-def reduced_problem(problem: AllRows, left: Reduced, start: Pilot) -> Problem:
+def reduced_problem(problem: AllRows, left: Reduced) -> Problem:
     """That of the open rows for eta, phi = left.base + eta."""
-    if start.rows is not None:
-        rows = replace(start.rows, y=left.r)
-    else:
-        rows = dense_rows(left.Z, left.r, left.w, None, start.gram, start.factor)
+    rows = left.rows
     if problem.loss.is_corner:  # what is 0 there is only 0 as far as r is known
-        target = np.abs(left.r + left.Z @ left.base)
-        rows = replace(rows, terms=target + np.abs(left.Z) @ np.abs(left.base))
+        targets = replace(rows, y=rows.y + rows.fitted(left.base))
+        rows = replace(rows, terms=targets.magnitude(left.base))
     L = problem.penalty_root
-    return Problem(
-        rows, problem.loss, Quadratic(L, left.h - L.T @ (L @ left.base), left.c, left.gram)
-    )
+    h = left.h - L.T @ (L @ left.base)
+    return Problem(rows, problem.loss, Quadratic(L, h, left.c, left.gram))
 
 
 def _chosen(problem: AllRows, small: Problem, pair: Pair, left: Reduced) -> Choice:
@@ -309,18 +288,12 @@ def _chosen(problem: AllRows, small: Problem, pair: Pair, left: Reduced) -> Choi
     It is that of all rows if they keep their side: a constraint that holds without being asked for
     changes nothing.
     """
-    rows, U = small.rows, small.loss.held(pair.u, AT_BOUND)
-    Z, base, frame = left.Z, left.base, problem.frame
-    if not small.loss.is_corner or linalg.factor(Z[U].T @ Z[U] + small.quadratic.G).sound:
+    rows, U, base = small.rows, small.loss.held(pair.u, AT_BOUND), left.base
+    if not small.loss.is_corner or linalg.factor(rows.gram(1.0 * U) + small.quadratic.G).sound:
         return Choice(base + pair.phi, True)
     if not U.any():
         raise Refused("The interval of the intercept may end at a settled row.")
-    rank = frame.rank
-    slopes = DenseColumns(Z[:, :rank], np.zeros(rank), np.ones(rank), None)
-    rows = replace(
-        rows, columns=slopes, intercept=frame.intercept, rank=rank, B=frame.B,
-        y=rows.y + Z @ base, terms=None,
-    )  # fmt: skip
+    rows = replace(with_coefficients(rows, problem.frame), y=rows.y + rows.fitted(base), terms=None)
     choice = canonical(replace(small, rows=rows), replace(pair, phi=base + pair.phi))
     if not choice.canonical:
         raise Refused("The minimiser is not unique, and its canonical one was not found.")

@@ -35,7 +35,7 @@ class Quadratic:
     @functools.cached_property
     def G(self) -> np.ndarray:
         """L'L + S, (m, m)."""
-        G = self.L.T @ self.L
+        G = _square(self.L)
         return G if self.S is None else G + self.S
 
     @property
@@ -56,6 +56,16 @@ class Quadratic:
         """This quadratic times a positive number."""
         S = None if self.S is None else factor * self.S
         return Quadratic(np.sqrt(factor) * self.L, factor * self.h, factor * self.c, S)
+
+
+def _square(L: np.ndarray) -> np.ndarray:
+    """L'L (m, m); at once if L (k, m) has an entry in each row at most, as where columns are the
+    features themselves.
+    """
+    row, column = np.nonzero(L)
+    if np.any(row[1:] == row[:-1]):
+        return L.T @ L
+    return np.diag(np.bincount(column, np.square(L[row, column]), L.shape[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +99,16 @@ class Problem:
         return Problem(rows.subset(np.flatnonzero(kept)), self.loss, linear)
 
     def factor(self, q: np.ndarray) -> linalg.Factor:
-        """Factor of Z'diag(q)Z + G; by reflections of rows where a Gram matrix loses too much."""
+        """Factor of Z'diag(q)Z + G; by reflections of rows where a Gram matrix loses too much.
+
+        Not of sparse rows: they would be dense, and cost more than all iterations.
+        """
         return self.sound_factor(self.rows.gram(q) + self.quadratic.G, q)
 
     def sound_factor(self, M: np.ndarray, q: np.ndarray) -> linalg.Factor:
         """The same, for M = Z'diag(q)Z + G."""
         factor = linalg.factor(M)
-        if factor.sound or self.quadratic.S is not None:
+        if factor.sound or self.quadratic.S is not None or self.rows.is_sparse:
             return factor
         root = linalg.factor_of_root(np.vstack([self.rows.triangle(q), self.quadratic.L]))
         return root if root.rcond else factor

@@ -109,22 +109,23 @@ def _solve_face(
     if not problem.quadratic.flat and (found := _by_elimination(problem, phi, u, F)):
         return found
     rows, quadratic, index = problem.rows, problem.quadratic, np.flatnonzero(F)
-    Z, y, w = rows.take(index), rows.y[index], rows.w[index, None]
-    solver = linalg.normal_equations(Z)
+    face = rows.subset(index)
+    w = face.w
+    solver = face.normal_equations(np.ones(len(w)))
     # 1. Interpolate F.
     for _ in range(REFINEMENTS):
-        phi = phi + solver.solve(Z.T @ (y - Z @ phi))
+        phi = phi + solver.solve(face.adjoint(face.residual(phi)))
     # 2. Along the null space of Z_F the quadratic decides.
     others = rows.adjoint(rows.w * np.where(F, 0.0, u))
     if isinstance(solver, linalg.Spectrum) and solver.N.shape[1] and not quadratic.flat:
         phi = _minimise_along(problem, phi, solver.N, others)
     # 3. The dual of F, the smallest in the metric of the weights.
-    common = float(w[0, 0]) if len(w) and np.all(w == w[0]) else 0.0
-    solver = solver if common else linalg.normal_equations(np.sqrt(w) * Z)
+    common = float(w[0]) if len(w) and np.all(w == w[0]) else 0.0
+    solver = solver if common else face.normal_equations(w)
     u, u_F = u.copy(), u[index]
     for _ in range(REFINEMENTS):
-        missing = quadratic.gradient(phi) - others - (w * Z).T @ u_F
-        u_F = u_F + Z @ solver.solve(missing / common if common else missing)
+        missing = quadratic.gradient(phi) - others - face.adjoint(w * u_F)
+        u_F = u_F + face.fitted(solver.solve(missing / common if common else missing))
     u[index] = u_F
     return phi, u
 

@@ -220,7 +220,7 @@ class Hessian:
         """Z_Q'diag(w_Q)Z_Q + scale * G, (m, m)."""
         rows = self.problem.rows
         changed = np.flatnonzero(zone != self.zone) if self.zone is not None else None
-        many = CHANGED_ROWS * np.count_nonzero(zone)
+        many = 0 if rows.is_sparse else CHANGED_ROWS * np.count_nonzero(zone)
         if self.gram is None or changed is None or len(changed) > many:
             self.gram = rows.gram(rows.w * zone)
         elif len(changed):

@@ -29,6 +29,9 @@ STORED = {
     "shifted int8": lambda X, folder: np.clip(np.round(2.0 * X + 90.0), -128, 127).astype(np.int8),
     "decades apart": lambda X, folder: X * 10.0 ** np.linspace(-12, 12, P),
     "CSR": lambda X, folder: sparse.csr_array(np.where(X > 0.5, X, 0.0)),
+    "shifted CSR, nearly full": lambda X, folder: sparse.csr_array(
+        np.where(np.arange(X.size).reshape(X.shape) % 37, X + 50.0 * (np.arange(P) % 3 == 0), 0.0)
+    ),
 }
 
 
@@ -189,7 +192,6 @@ Y_NOT_SQUARED = "y has values too large or too small to be squared."
 Y_NOT_CENTRED = "y has values that are not finite, or too large to be centred."
 W_NOT_SQUARED = "sample_weight has values too large or too small to be squared."
 UNEVEN = "sample_weight has a largest value more than 1e+08 times the least."
-SPARSE_MEAN = "A column of the sparse X has a mean far from 0: centred, it would be dense."
 REFUSED = {
     "a large entry": (with_one(PLAIN_X, 1e120), PLAIN_Y, None, NOT_SQUARED),
     "a large entry, squared inf": (with_one(PLAIN_X, 1e200), PLAIN_Y, None, NOT_SQUARED),
@@ -205,7 +207,6 @@ REFUSED = {
     "small weights": (PLAIN_X, PLAIN_Y, 1e-95 * ONES, W_NOT_SQUARED),
     "uneven weights": (PLAIN_X, PLAIN_Y, with_one(ONES, 1.1e8), UNEVEN),
     "a light row": (PLAIN_X, PLAIN_Y, with_one(ONES, 0.9e-8), UNEVEN),
-    "a sparse mean": (sparse.csr_array(PLAIN_X + 9.0), PLAIN_Y, None, SPARSE_MEAN),
 }
 
 
@@ -223,7 +224,7 @@ NOT_REFUSED = {
     "small y": (PLAIN_X, PLAIN_Y * 1e-80, None, True),
     "weights as uneven as they may be": (PLAIN_X, PLAIN_Y, with_one(ONES, 1e8), True),
     "small weights alike": (PLAIN_X, PLAIN_Y, 1e-80 * ONES, True),
-    "a sparse mean without an intercept": (sparse.csr_array(PLAIN_X + 9.0), PLAIN_Y, None, False),
+    "a sparse mean": (sparse.csr_array(PLAIN_X + 9.0), PLAIN_Y, None, True),
     "one y far away": (PLAIN_X, with_one(PLAIN_Y, 1e200), None, True),
 }
 

@@ -5,7 +5,7 @@ import pytest
 from exact import rational, solve
 
 from robustreg.numerics import linalg
-from robustreg.numerics.linalg import Factor, Spectrum, least_norm, normal_equations, spectrum
+from robustreg.numerics.linalg import least_norm, spectrum
 
 EPS = np.finfo(np.float64).eps
 
@@ -226,31 +226,6 @@ def test_a_spectrum_solves_with_least_norm():
     np.testing.assert_allclose(
         spectrum(R).solve(b), np.linalg.pinv(R.T @ R, rcond=1e-10) @ b, atol=1e-11
     )
-
-
-MATRICES = {
-    "tall": (np.random.default_rng(0).standard_normal((20, 5)), Factor),
-    "square": (np.random.default_rng(3).standard_normal((5, 5)), Factor),
-    "wide": (np.random.default_rng(2).standard_normal((3, 5)), Spectrum),
-    "dependent": (np.random.default_rng(0).standard_normal((20, 3))[:, [0, 1, 2, 0, 1]], Spectrum),
-    "nearly dependent": (
-        with_singular_values(4, 20, np.array([1.0, 1.0, 1.0, 1.0, 1e-7]))[0],
-        Spectrum,
-    ),
-    "no rows": (np.zeros((0, 5)), Spectrum),
-    "zero": (np.zeros((4, 5)), Spectrum),
-}
-
-
-@pytest.mark.parametrize("kind", MATRICES)
-def test_normal_equations_are_solved_with_least_norm(kind):
-    Z, solver = MATRICES[kind]
-    found = normal_equations(Z)
-    assert isinstance(found, solver)
-    y = np.random.default_rng(5).standard_normal(len(Z))
-    expected = np.linalg.pinv(Z, rcond=1e-12) @ y if Z.any() else np.zeros(5)
-    size = np.abs(expected).max(initial=1e-300)
-    np.testing.assert_allclose(found.solve(Z.T @ y), expected, atol=1e-8 * size)
 
 
 # -- least norm --------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Case:
     def proof(self, phi, u, unique=True):
         """What ``proved`` makes of phi (m,) and dual variables u (n,) of all rows."""
         problem, left = self.problem, self.left
-        small = reduced_problem(problem, left, self.start)
+        small = reduced_problem(problem, left)
         seen = sweep(
             problem.source, verify, problem.frame, problem.loss, phi, np.inf, left.rule, left.opened
         )
@@ -86,10 +86,11 @@ def case_of(loss, alpha, settled, weighted=True, seed=0):
         index, Cs, r, ws = (np.concatenate(getattr(sums.kept, k)) for k in ("index", "C", "r", "w"))
         Zs = problem.frame.rows(Cs)
         assert 0 < len(index) < 0.8 * N
-        left = Reduced(rule, rule.phi, sums.gram, sums.h, sums.c, index, Zs, r, ws, NONE)
+        kept = dense_rows(Zs, r, ws)
+        left = Reduced(rule, rule.phi, sums.gram, sums.h, sums.c, index, kept, NONE)
     else:
         zero = np.zeros(M)
-        left = Reduced(None, zero, None, zero, 0.0, np.arange(N), Z, t, w, NONE)
+        left = Reduced(None, zero, None, zero, 0.0, np.arange(N), rows, NONE)
     start = Pilot(left.base, 1.0, rows.gram_all, rows.factor)
     return Case(problem, found, left, start, Z, t, w)
 
