@@ -193,13 +193,19 @@ class Rows:
         edge = self.adjoint(q)
         return np.block([[M, edge[:-1, None]], [edge[None, :]]])
 
-    def normal_equations(self, q: np.ndarray) -> linalg.Factor | linalg.Spectrum:
-        """What solves (Z'diag(q)Z) x = b: the Cholesky factor if that is sound, else the spectrum
-        of diag(q)^(1/2) Z.
+    def normal_equations(
+        self, q: np.ndarray, root: np.ndarray | None = None
+    ) -> linalg.Factor | linalg.Spectrum:
+        """What solves (Z'diag(q)Z + root'root) x = b: the Cholesky factor if that is sound, else
+        the spectrum of both, one below the other; ``root`` (k, m) is nothing if it is None.
         """
-        if self.n_rows >= self.n_cols and (result := linalg.factor(self.gram(q))).sound:
-            return result
-        return linalg.spectrum(np.asarray(self.triangle(q)))
+        root = np.zeros((0, self.n_cols)) if root is None else root
+        if self.n_rows + len(root) >= self.n_cols:
+            factor = linalg.factor(self.gram(q) + root.T @ root)
+            if factor.sound:
+                return factor
+        triangle = np.asarray(self.triangle(q))
+        return linalg.spectrum(linalg.triangle_of(np.vstack([triangle, root])))
 
     def triangle(self, q: np.ndarray) -> np.ndarray:
         """R with R'R = Z' diag(q) Z by reflections: as accurate as a QR of all rows."""

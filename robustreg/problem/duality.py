@@ -5,12 +5,14 @@ For a problem of ``problem.py`` whose quadratic is the ridge penalty (h = c = 0)
     D(u) = sum_i w_i (u_i y_i - l*(u_i)) - phi'G phi / 2   for any phi with G phi = Z'(w u),
     subject to lower <= u_i <= upper.
 
-From any candidate (phi, u) a feasible point is made in two moves: add E Z delta with Z'W E Z delta
-= G phi - Z'(w u), so that Z'(w u) = G phi, where the diagonal matrix E holds the squares of how far
-off rounding makes each u; then shrink u by t <= 1 into [lower, upper], which leaves Z'(w u) = t G
-phi. Inserting both into P - D and collecting terms,
+From any candidate (phi, u) a feasible point is made in two moves. First u is moved by E Z v, where
+the diagonal matrix E holds the squares of how far off rounding makes each u, and phi by delta = -k
+v, so that Z'(w u) = G (phi + delta): Z'W E Z v + k G v = G phi - Z'(w u). With a small number k it
+is u that moves, but where the penalty is so stiff that the last digit of phi decides G phi. Then u
+is shrunk by t <= 1 into [lower, upper], which leaves Z'(w u) = t G (phi + delta). Inserting both
+into P - D and collecting terms,
 
-    P - D = sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + (1 - t)^2 phi'G phi / 2,
+    P - D = sum_i w_i [l(r_i) + l*(u_i) - u_i r_i] + ||L (phi - t (phi + delta))||^2 / 2,
 
 a sum of nonnegative terms: it is computed without cancellation, and bounds P - min P from above.
 
@@ -37,6 +39,10 @@ AT_BOUND = 1e-9
 # rounding is below this part of the largest count as if it were that, or the correction would be
 # ill-conditioned.
 LEAST_SPREAD = 1e-4
+# The number k, in units of what rows alone give the matrix of the correction: penalties a million
+# times stiffer than the rows move phi, the others u. The gap grows by k times what was missing,
+# squared.
+STIFF = 1e-6
 # Corrections of a dual at most: each leaves less than a quarter of what was missing, or they end.
 CORRECTIONS = 5
 # Entries of X that ``beyond`` reads at a time: 2 MB of float64, which stay in a core's cache.
@@ -98,10 +104,10 @@ def relative_gap(problem: Problem, phi: np.ndarray, u: np.ndarray) -> tuple[floa
     if rows.spanned is not None:
         candidates = _candidates(problem, phi, u)
     else:
-        u, feasible = _feasible(problem, phi, r, u)
+        u, delta, feasible = _feasible(problem, phi, r, u)
         if not feasible:
             return float(primal), 1.0
-        candidates = [(u, 0.0)]
+        candidates = [(u, 0.5 * float(np.sum(np.square(problem.quadratic.L @ delta))))]
     # 2. lower <= u <= upper.
     gap = min(_gap(problem, phi, r, noise, *candidate) for candidate in candidates)
     return float(primal), float(gap / W / primal) if gap else 0.0
@@ -124,31 +130,36 @@ def _feasible(
     phi: np.ndarray,
     r: np.ndarray,
     u: np.ndarray,
-) -> tuple[np.ndarray, bool]:
-    """(u + E Z delta with Z'W(u + E Z delta) = G phi, whether it is).
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(u (n,), delta (m,) with Z'(w u) = G (phi + delta), whether it is).
 
     That what is missing might be rounding is not enough where u is bounded: the rounding of one row
     of high leverage may be more than all others can pull.
     """
-    rows, noise = problem.rows, rounding_of_dual(problem, phi, r, u)
-    last, factor, spread, unknown = np.inf, None, 1.0, False
+    rows, quadratic = problem.rows, problem.quadratic
+    noise = rounding_of_dual(problem, phi, r, u)
+    last, factor, spread, unknown = np.inf, None, np.ones(len(u)), False
+    delta, k = np.zeros(len(phi)), 0.0
     for _ in range(CORRECTIONS):
-        descent = problem.descent(u, phi)
+        descent = problem.descent(u, phi) - quadratic.L.T @ (quadratic.L @ delta)
         missing = np.abs(descent)
         unknown = bool(np.all(missing <= _rounding_of_descent(problem, phi, noise)))
         known = np.all(missing <= _rounding_of_descent(problem, phi, ROUNDED * np.abs(u)))
         if known or (unknown and not problem.loss.is_bounded):
-            return u, True
+            return u, delta, True
         if not missing.max() < 0.25 * last:
             break
         last = missing.max()
         if factor is None:
             spread = np.square(np.maximum(noise / noise.max(), LEAST_SPREAD))
-            factor = linalg.factor_of_root(np.asarray(rows.triangle(rows.w * spread)))
+            k = STIFF * float(rows.w @ spread / rows.w.sum())
+            root = [np.asarray(rows.triangle(rows.w * spread)), np.sqrt(k) * quadratic.L]
+            factor = linalg.factor_of_root(np.vstack(root))
             if not factor.rcond:
-                spread, factor = 1.0, rows.factor
-        u = u - spread * rows.fitted(factor.solve(descent))
-    return u, unknown
+                spread, k, factor = np.ones(len(u)), 0.0, rows.factor
+        v = factor.solve(descent)
+        u, delta = u - spread * rows.fitted(v), delta + k * v
+    return u, delta, unknown
 
 
 def _candidates(problem: Problem, phi: np.ndarray, u: np.ndarray) -> list[tuple[np.ndarray, float]]:

@@ -45,6 +45,9 @@ OVER_BOUND = 1e-12
 # Part of a typical residual outside F below which one in F is 0: a row whose own terms vanish
 # inherits some of the others' rounding.
 DUST = 1e-13
+# How stiff the penalty is counted: a part of its root, so that one a million times stiffer than the
+# rows gives way.
+STIFF = 1e-3
 # Each of the three equations is solved with so many steps of refinement, and least squares have
 # this condition.
 REFINEMENTS, CONDITION = 3, 1e-13
@@ -119,9 +122,11 @@ def _solve_face(
     others = rows.adjoint(rows.w * np.where(F, 0.0, u))
     if isinstance(solver, linalg.Spectrum) and solver.N.shape[1] and not quadratic.flat:
         phi = _minimise_along(problem, phi, solver.N, others)
-    # 3. The dual of F, the smallest in the metric of the weights.
-    common = float(w[0]) if len(w) and np.all(w == w[0]) else 0.0
-    solver = solver if common else face.normal_equations(w)
+    # 3. The dual of F, the smallest in the metric of the weights. Nothing is asked of it where the
+    # penalty is so stiff that the last digit of phi decides G phi.
+    common = float(w[0]) if len(w) and quadratic.flat and np.all(w == w[0]) else 0.0
+    if not common:
+        solver = face.normal_equations(w, STIFF * quadratic.L)
     u, u_F = u.copy(), u[index]
     for _ in range(REFINEMENTS):
         missing = quadratic.gradient(phi) - others - face.adjoint(w * u_F)
