@@ -212,12 +212,14 @@ class Rows:
         R, live = np.zeros((0, self.n_cols)), np.flatnonzero(q)
         if len(live) <= max(4 * self.n_cols, BLOCK // max(1, self.n_cols)):
             return linalg.triangle_of(self.take(live) * np.sqrt(q[live])[:, None])
+        held, count = [R], 0
         for rows, block in self.columns.blocks():
             live = q[rows] > 0.0
-            if live.any():
-                block = self._finish(block[live]) * np.sqrt(q[rows][live])[:, None]
-                R = linalg.triangle_of(np.vstack([R, block]))
-        return R
+            held.append(self._finish(block[live]) * np.sqrt(q[rows][live])[:, None])
+            count += len(held[-1])
+            if count >= self.n_cols:  # fewer rows at a time would cost as much
+                held, count = [linalg.triangle_of(np.vstack(held))], 0
+        return linalg.triangle_of(np.vstack(held)) if count else held[0]
 
     def take(self, index: Any) -> np.ndarray:
         """The rows ``index`` of Z, dense (k, m)."""

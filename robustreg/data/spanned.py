@@ -29,9 +29,9 @@ import numpy as np
 from ..numerics import linalg
 from ..numerics.precision import EPS
 
-# Reciprocal condition number of M, down to which it serves: what it loses, the way back to
-# coefficients gains again in a few steps, each of which leaves about n EPS / SOUND.
-SOUND = 1e-12
+# Reciprocal condition number of M, down to which it serves. The way back regains what it loses, the
+# penalty on fitted values is as ill-conditioned as M: below it an orthogonal basis is better.
+SOUND = 1e-11
 # Reciprocal condition number of M, from which eleven digits are left of its inverse and its root;
 # with less the way back is refined.
 EXACT = 1e-5

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack as scipy_lapack
+from scipy.linalg import qr
 
 from .precision import EPS
 
@@ -33,6 +34,10 @@ BLURRED = 2.0
 DEPENDENT = 1e-6
 # Share of the largest weight of a combination of rows: a smaller one is rounding.
 SPECK = 1e-13
+
+# Ratio of the largest scale to the least, up to which a pivoted QR factorisation chooses rows: what
+# rounding leaves of a row in their span is no larger than others then.
+NEAR_UNITS = 1e4
 
 lapack: Any = scipy_lapack  # the stubs do not know of its functions
 
@@ -193,6 +198,10 @@ def spanning_rows(V: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     The largest scale * distance from the span of those chosen first.
     """
+    if scale.max() <= NEAR_UNITS * scale.min():
+        found: Any = qr((V * scale[:, None]).T, mode="r", pivoting=True)
+        order = found[1]
+        return order[: V.shape[1]], np.sort(order[V.shape[1] :])
     V, left = V.copy(), np.ones(len(V), dtype=bool)
     chosen = []
     for _ in range(V.shape[1]):
