@@ -209,6 +209,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         ValueError, TypeError
             If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
             left as it was.
+        MemoryError
+            If X has so many columns that a matrix with a number for each two of them is too large.
 
         Warns
         -----

@@ -44,6 +44,10 @@ class CsrColumns:
         M = self.pairs.gram(q)
         return M if T is None else T.T @ M @ T
 
+    def products_of_rows(self, s: np.ndarray) -> np.ndarray:
+        Z = scaled(self.Z, s)
+        return (Z @ Z.T).toarray()
+
     def take(self, index: Any) -> np.ndarray:
         return self.Z[index].toarray()
 

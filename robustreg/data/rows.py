@@ -195,17 +195,21 @@ class Rows:
 
     def normal_equations(
         self, q: np.ndarray, root: np.ndarray | None = None
-    ) -> linalg.Factor | linalg.Spectrum:
-        """What solves (Z'diag(q)Z + root'root) x = b: the Cholesky factor if that is sound, else
-        the spectrum of both, one below the other; ``root`` (k, m) is nothing if it is None.
+    ) -> linalg.Factor | WideFactor | linalg.Spectrum:
+        """What solves (Z'diag(q)Z + root'root) x = b: a Cholesky factor if that is sound, else the
+        spectrum of both, one below the other; ``root`` (k, m) is nothing if it is None.
         """
-        root = np.zeros((0, self.n_cols)) if root is None else root
-        if self.n_rows + len(root) >= self.n_cols:
-            factor = linalg.factor(self.gram(q) + root.T @ root)
-            if factor.sound:
-                return factor
+        more = np.zeros((0, self.n_cols)) if root is None else root
+        if self.n_rows + len(more) >= self.n_cols:
+            if (result := linalg.factor(self.gram(q) + more.T @ more)).sound:
+                return result
+        elif self.is_sparse and self.n_rows and root is None:
+            root = np.sqrt(q)
+            products = self.columns.products_of_rows(np.ones(self.rank)) + self.intercept
+            if (of_rows := linalg.factor(root[:, None] * products * root)).sound:
+                return WideFactor(self, root, of_rows)
         triangle = np.asarray(self.triangle(q))
-        return linalg.spectrum(linalg.triangle_of(np.vstack([triangle, root])))
+        return linalg.spectrum(linalg.triangle_of(np.vstack([triangle, more])))
 
     def triangle(self, q: np.ndarray) -> np.ndarray:
         """R with R'R = Z' diag(q) Z by reflections: as accurate as a QR of all rows."""
@@ -331,6 +335,28 @@ class Rows:
             return replace(self, y=np.zeros(len(y)), y_shift=shift, y_scale=1.0)
         scale = float(2.0 ** max(np.frexp(size)[1] - 1, LEAST_EXPONENT)) if size else 1.0
         return replace(self, y=y / scale, y_shift=shift, y_scale=scale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WideFactor:
+    """What solves (A'A) x = b with least norm for A = diag(root) Z, of fewer rows than columns and
+    all of them independent: x = A'(A A')^-2 A b, from the factor of A A'.
+    """
+
+    rows: Rows
+    root: np.ndarray
+    of_rows: linalg.Factor
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x (m,), for b (m,) in the row space."""
+        inner = self.of_rows.solve(self.of_rows.solve(self.root * self.rows.fitted(b)))
+        return self.rows.adjoint(self.root * inner)
+
+    @property
+    def N(self) -> np.ndarray:
+        """An orthonormal basis of the null space, (m, m - k)."""
+        Q, _ = np.linalg.qr(self.rows.take(slice(None)).T, mode="complete")
+        return Q[:, self.rows.n_rows :]
 
 
 def _middle(y: np.ndarray, w: np.ndarray) -> float:

@@ -8,10 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..data.blocks import NotFiniteError
+from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
 from .at_scale import at_scale
 from .specification import Fit, Specification, together
+
+# Matrices as large as the Gram matrix that every fit holds at least: it and its factor.
+LARGE_MATRICES = 2
 
 
 def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) -> Fit:
@@ -21,6 +25,7 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     ``start`` is None or (coef (k, p), intercept (k,)) to start from; ``rows()``, if given,
     are those of X and w for the direct way, w > 0.
     """
+    _check_size(*X.shape)
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
         present = w > 0.0
@@ -33,6 +38,18 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
     return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])
+
+
+def _check_size(n: int, p: int) -> None:
+    """MemoryError, before any work, if the matrices of a fit of X (n, p) cannot be held."""
+    k, memory = min(n, p), physical_memory()
+    if LARGE_MATRICES * 8.0 * k * p > memory:
+        raise MemoryError(
+            f"X has {n:,} rows and {p:,} columns: a fit holds {LARGE_MATRICES} matrices of {k:,} x "
+            f"{p:,} numbers, {8e-9 * k * p:,.0f} GB each, and this machine has "
+            f"{1e-9 * memory:,.0f} GB. Leave columns out, or combine them, as with SelectKBest or "
+            "TruncatedSVD of scikit-learn."
+        )
 
 
 def _with_absent_rows(found: Fit, X, Y, present) -> Fit:

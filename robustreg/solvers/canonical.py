@@ -37,8 +37,10 @@ DUST = 1e-14
 # Part of the terms of a fitted value that is its rounding.
 STILL = 1e-13
 # Inequalities added at a time: with one, every solve of the least distance problem would need a
-# pass.
-BATCH = 8
+# pass. So many at least, and this part of the directions, most of which meet one in the end.
+BATCH, BATCH_PER_DIRECTION = 8, 0.25
+# From so many for each direction on, those that do not hold x are left out again.
+MANY = 1.5
 # Rounds of adding them: so many, and so many more for each coefficient; each adds one that was not
 # there before.
 ROUNDS, ROUNDS_PER_COEFFICIENT = 50, 10
@@ -79,7 +81,9 @@ def canonical(problem: Problem, pair: Pair) -> Choice:
     held = bool(U.any()) or not rows.intercept
     axes = np.eye(len(phi))
     if problem.quadratic.flat:
-        N = linalg.spectrum(np.asarray(rows.triangle(1.0 * U))).N
+        held_rows = rows.subset(np.flatnonzero(U)).normal_equations(np.ones(np.count_nonzero(U)))
+        N = axes[:, :0] if isinstance(held_rows, linalg.Factor) else held_rows.N
+        N = np.where(np.abs(N) > DUST, N, 0.0)  # in raw units a speck may outweigh the rest
         slopes = N if held else axes[:, : rows.rank]
     else:
         N = axes[:, :0] if held else axes[:, rows.rank :]
@@ -136,11 +140,14 @@ def _interval(face: Face, r: np.ndarray) -> tuple[float, float]:
     return -down, up
 
 
-def _violated(face: Face, r: np.ndarray):
-    """The inequalities most violated at r (n,): arrays i, and j of pairs or None, and slacks."""
+def _violated(face: Face, r: np.ndarray, most: int):
+    """The inequalities most violated at r (n,): arrays i, and j of pairs or None, and slacks.
+
+    At most ``most`` of them; of pairs, a few.
+    """
     slack, noise = _slack(face, r), face.noise
     if face.held:
-        worst = np.argsort(slack + noise)[:BATCH]
+        worst = np.argsort(slack + noise)[:most]
         worst = worst[slack[worst] < -noise[worst]]
         return worst, None, slack[worst]
     # With a free intercept only the sum of two slacks on different sides matters.
@@ -167,19 +174,25 @@ def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray,
     Q, T = np.linalg.qr(BN)  # x = Q'B phi + T eta, minimal ||x||
     origin = Q.T @ (B @ phi[:rank])
     move = N @ np.linalg.inv(T)  # phi + move (x - origin)
-    x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), set()
+    x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), []
+    most, polished = max(BATCH, int(BATCH_PER_DIRECTION * len(x))), True
     for _ in range(ROUNDS + ROUNDS_PER_COEFFICIENT * len(phi)):
         trial = phi + move @ (x - origin)
-        i, j, slack = _violated(face, face.rows.residual(trial))
-        fresh = {(a, b) for a, b in zip(i, i if j is None else j, strict=True)} - seen
-        if not fresh:  # satisfied, up to the rounding of x; the gap will tell
+        i, j, slack = _violated(face, face.rows.residual(trial), most)
+        found = list(zip(i.tolist(), (i if j is None else j).tolist(), strict=True))
+        fresh = not set(found) <= set(seen)
+        if not fresh and polished:  # satisfied, up to the rounding of x; the gap will tell
             return trial, True
-        seen |= fresh
-        rows = _gradient(face, i, j, move)
-        A, c = np.vstack([A, rows]), np.append(c, rows @ x - slack)
-        x = least_distance(A, c)
-        if x is None:
+        polished = not fresh
+        if fresh:
+            rows = _gradient(face, i, j, move)
+            A, c, seen = np.vstack([A, rows]), np.append(c, rows @ x - slack), seen + found
+        nearest = least_distance(A, c, polished)
+        if nearest is None:
             break
+        x, active = nearest.x, np.flatnonzero(nearest.active)
+        if len(A) > MANY * (len(x) + most):  # the others may be left out, as ||x|| only grows
+            A, c, seen = A[active], c[active], [seen[k] for k in active]
     return phi, False
 
 
@@ -216,12 +229,34 @@ def _is_point(face: Face, phi: np.ndarray, N: np.ndarray) -> bool:
     return bool(still and np.linalg.matrix_rank(A, CONE_RANK) == N.shape[1])
 
 
-def least_distance(A: np.ndarray, c: np.ndarray) -> np.ndarray | None:
-    """The x of least norm with A x >= c, or None if none is found."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """The x (k,) of least norm with A x >= c, and which rows of A hold it, ``active`` (j,) bool."""
+
+    x: np.ndarray
+    active: np.ndarray
+
+
+def least_distance(A: np.ndarray, c: np.ndarray, polished: bool = True) -> Nearest | None:
+    """The x of least norm with A x >= c, or None if none is found; to the last digits if
+    ``polished``.
+    """
     size = np.linalg.norm(A, axis=1)
     size = np.where(size > 0.0, size, 1.0)
     A, c = A / size[:, None], c / size
     unit = max(np.abs(c).max(), TINY)
+    found = _by_multipliers(A, c, unit)
+    if found is None or not polished:
+        return found
+    active, better = found.active, np.zeros(len(found.x))
+    for _ in range(3 if active.any() else 0):  # refined: columns may be decades apart
+        lost = c[active] - A[active] @ better
+        better = better + np.linalg.lstsq(A[active], lost, rcond=TIGHT_CONDITION)[0]
+    return Nearest(better, active) if np.all(A @ better - c >= -VIOLATION * unit) else found
+
+
+def _by_multipliers(A: np.ndarray, c: np.ndarray, unit: float) -> Nearest | None:
+    """By nonnegative least squares."""
     E = np.vstack([A.T, c / unit])
     f = np.zeros(len(E))
     f[-1] = 1.0
@@ -232,9 +267,4 @@ def least_distance(A: np.ndarray, c: np.ndarray) -> np.ndarray | None:
     residual = E @ multipliers - f
     if -residual[-1] <= CONTRADICTION:
         return None
-    x = -residual[:-1] / residual[-1] * unit
-    active, polished = multipliers > 0.0, np.zeros(len(x))
-    for _ in range(3 if active.any() else 0):  # refined: columns may be decades apart
-        lost = c[active] - A[active] @ polished
-        polished = polished + np.linalg.lstsq(A[active], lost, rcond=TIGHT_CONDITION)[0]
-    return polished if np.all(A @ polished - c >= -VIOLATION * unit) else x
+    return Nearest(-residual[:-1] / residual[-1] * unit, multipliers > 0.0)

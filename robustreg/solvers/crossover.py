@@ -120,8 +120,8 @@ def _solve_face(
         phi = phi + solver.solve(face.adjoint(face.residual(phi)))
     # 2. Along the null space of Z_F the quadratic decides.
     others = rows.adjoint(rows.w * np.where(F, 0.0, u))
-    if isinstance(solver, linalg.Spectrum) and solver.N.shape[1] and not quadratic.flat:
-        phi = _minimise_along(problem, phi, solver.N, others)
+    if not quadratic.flat and not isinstance(solver, linalg.Factor) and len(N := solver.N.T):
+        phi = _minimise_along(problem, phi, N.T, others)
     # 3. The dual of F, the smallest in the metric of the weights. Nothing is asked of it where the
     # penalty is so stiff that the last digit of phi decides G phi.
     common = float(w[0]) if len(w) and quadratic.flat and np.all(w == w[0]) else 0.0

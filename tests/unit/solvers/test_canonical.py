@@ -77,8 +77,9 @@ def test_least_distance_satisfies_the_conditions_of_karush_kuhn_and_tucker(seed)
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((6, 4))
     c = A @ (2.0 * rng.standard_normal(4)) - rng.uniform(0.0, 1.0, 6)  # that point satisfies all
-    x = least_distance(A, c)
-    slack = A @ x - c
+    found = least_distance(A, c)
+    assert found is not None
+    x, slack = found.x, A @ found.x - c
     assert np.all(slack >= -1e-12)
     tight = slack <= 1e-10
     multipliers = np.linalg.lstsq(A[tight].T, x, rcond=None)[
@@ -86,6 +87,7 @@ def test_least_distance_satisfies_the_conditions_of_karush_kuhn_and_tucker(seed)
     ]  # x = A'multipliers, the tight ones only
     np.testing.assert_allclose(A[tight].T @ multipliers, x, atol=1e-12)
     assert np.all(multipliers >= -1e-12)
+    assert np.all(slack[found.active] <= 1e-10)
 
 
 def test_no_point_satisfies_inequalities_that_contradict_each_other():
