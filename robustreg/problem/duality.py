@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.rows import Rows
 from ..numerics import linalg
 from ..numerics.precision import EPS
 from .losses import Loss
@@ -153,8 +154,7 @@ def _feasible(
         if factor is None:
             spread = np.square(np.maximum(noise / noise.max(), LEAST_SPREAD))
             k = STIFF * float(rows.w @ spread / rows.w.sum())
-            root = [np.asarray(rows.triangle(rows.w * spread)), np.sqrt(k) * quadratic.L]
-            factor = linalg.factor_of_root(np.vstack(root))
+            factor = _factor(rows, rows.w * spread, np.sqrt(k) * quadratic.L)
             if not factor.rcond:
                 spread, k, factor = np.ones(len(u)), 0.0, rows.factor
         v = factor.solve(descent)
@@ -181,6 +181,13 @@ def _candidates(problem: Problem, phi: np.ndarray, u: np.ndarray) -> list[tuple[
         bent = 0.5 * float(slopes @ factor.solve(slopes))
         found.append((u - rows.spanned.pull(level) / rows.w, max(bent, 0.0)))
     return found
+
+
+def _factor(rows: Rows, q: np.ndarray, L: np.ndarray) -> linalg.Factor:
+    """Factor of Z'diag(q)Z + L'L; by reflections, which a sparse X is spared if it can be."""
+    if rows.is_sparse and (factor := linalg.factor(rows.gram(q) + L.T @ L)).sound:
+        return factor
+    return linalg.factor_of_root(np.vstack([np.asarray(rows.triangle(q)), L]))
 
 
 def is_stationary(problem: Problem, phi: np.ndarray, u: np.ndarray) -> bool:
