@@ -142,22 +142,24 @@ def span_of(columns: Any, w: np.ndarray, intercept: bool) -> Span | None:
     factor = linalg.factor(M)
     if factor.rcond < SOUND or _is_blurred(columns, ratio, factor):
         return None
-    # 2. P without the reference, and the root of its quadratic form.
-    P, root = factor.inverse(), factor.inverse_root()
-    keep, reference, t = np.arange(n), None, np.zeros(n)
+    # 2. P without the reference.
+    P, keep, reference, t = factor.inverse(), np.arange(n), None, np.zeros(n)
     if intercept:
         g, reference = P.sum(axis=0), int(np.argmax(w))
         keep, t = np.delete(keep, reference), g / g.sum()
         P = np.delete(P - np.outer(g, t), reference, axis=1)
         t = t[keep]
-        root = root[:, keep] - np.outer(root.sum(axis=1), t)
-    # 3. The way back.
+    # 3. The way back, and a root of ||b||^2: that of M^-1, or the way back itself.
     size = float(2.0 ** (int(n).bit_length() // 2))
     T = columns.combined(size * P)
     B = (least * ratio)[:, None] * T
     T *= np.square(ratio)[:, None]
-    found = Spanned(n, keep, reference, t, size, (least * size) * root)
-    return Span(found, T, B) if factor.rcond >= EXACT else _refined(columns, found, T, B)
+    found = Spanned(n, keep, reference, t, size, root=B)
+    if factor.rcond < EXACT:
+        return _refined(columns, found, T, B)
+    root = factor.inverse_root()
+    root = root[:, keep] - np.outer(root.sum(axis=1), t) if intercept else root
+    return Span(replace(found, root=(least * size) * root), T, B)
 
 
 def _refined(columns: Any, found: Spanned, T: np.ndarray, B: np.ndarray) -> Span | None:

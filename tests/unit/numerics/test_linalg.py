@@ -60,6 +60,18 @@ def test_the_condition_has_no_units():
     assert linalg.factor_of_root(Z * unit).rcond == pytest.approx(linalg.factor_of_root(Z).rcond)
 
 
+@pytest.mark.parametrize("m", [1, 5, 30])
+def test_the_inverse_and_its_root(m):
+    rng = np.random.default_rng(m)
+    Z, unit = rng.standard_normal((m + 20, m)), 10.0 ** rng.uniform(-6, 6, m)
+    M = (Z * unit).T @ (Z * unit)
+    found = linalg.factor(M)
+    K = found.inverse_root()
+    for inverse in (found.inverse(), K.T @ K):
+        scaled = inverse * np.outer(unit, unit)
+        np.testing.assert_allclose(scaled, np.linalg.inv(Z.T @ Z), rtol=1e-9, atol=1e-12)
+
+
 NOT_DEFINITE = {
     "indefinite": np.array([[1.0, 2.0], [2.0, 1.0]]),
     "singular": np.ones((3, 3)),
