@@ -82,7 +82,7 @@ def solved(rows: Rows, y: np.ndarray, spec: Specification, start) -> Target:
     an interval its middle may depend on how far they are.
     """
     loss = spec.loss
-    near = _nearer(y, FAR_PIECES * max(-loss.left, loss.right)) if loss.is_bounded else y
+    near = nearer(y, FAR_PIECES * max(-loss.left, loss.right)) if loss.is_bounded else y
     target = _attempt(rows, near, spec, start)
     moved = np.flatnonzero(near != y)
     if not len(moved):
@@ -117,7 +117,7 @@ def _in_the_middle(target: Target, y: np.ndarray, near: np.ndarray) -> Target:
     return replace(target, y=y, solution=replace(solution, phi=phi, r=r - step))
 
 
-def _nearer(y: np.ndarray, least: float) -> np.ndarray:
+def nearer(y: np.ndarray, least: float) -> np.ndarray:
     """y with those very far from the others moved to a limit of at least ``least``."""
     middle = median(y[:: 1 + len(y) // SAMPLE])
     with np.errstate(over="ignore"):

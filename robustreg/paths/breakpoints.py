@@ -8,8 +8,9 @@ signs side_i of the residuals of the others (0 in Q),
 
 and the line ends where a row meets the knot, abs(r_i - dd fitted_i) = d + dd: the first such dd
 above and below 0 give the whole piece through d. So one solve anywhere in a gap between known
-pieces finds a new piece, and the path has as many solves as pieces: no row has to be followed from
-one piece to the next, and rows that meet the knot together need no rule.
+pieces finds a new piece, and rows that meet the knot together need no rule. Solves are dear: where
+one row at a time meets the knot, the pieces below a solve are found by following it
+(``following.py``), and solves are left for what that does not reach.
 
 Where the minimiser is not unique the canonical one is piecewise linear, too, but its pieces end
 elsewhere than these equations say. Gaps between pieces are then halved until what is left is one
@@ -26,10 +27,11 @@ import numpy as np
 
 from ..data.rows import Rows
 from ..fitting.specification import Specification
-from ..fitting.target import Target, raw_of, solved, typical
+from ..fitting.target import Target, nearer, raw_of, solved, typical
 from ..problem.duality import rounding
 from ..problem.losses import SQUARED, huber
 from ..problem.solution import Status
+from .following import ENTRIES, followed
 
 # Shares of a knot: a gap between pieces that is narrower is left open by rounding only.
 CLOSED = 1e-10
@@ -60,6 +62,9 @@ STEP = 1e-3
 REFINEMENTS = 3
 # Pieces for each row, and so many more: a path with more is refused.
 PIECES_PER_ROW, MORE_PIECES = 8, 200
+
+# Knots: so far below a known piece the following begins.
+BELOW = 1.0 - 1e-9
 
 Solve = Callable[[float, Any], Target]
 
@@ -116,7 +121,7 @@ def pieces(rows: Rows, y: np.ndarray, spec: Specification) -> list[Piece]:
     lowest = _piece(solve, bottom, 0.0, top, None, highest)
     lowest = replace(lowest, low=0.0, at_low=lowest.at(0.0))
     # 3. All between.
-    search = Search(solve, len(y), size, noise, float(np.abs(_raw(ordinary)).max()))
+    search = Search(solve, y, size, noise, float(np.abs(_raw(ordinary)).max()))
     found = [highest, lowest, *_between_them(search, lowest, highest)]
     return sorted(found, key=lambda piece: (piece.low, piece.high))
 
@@ -125,12 +130,13 @@ def pieces(rows: Rows, y: np.ndarray, spec: Specification) -> list[Piece]:
 class Search:
     """What the search for pieces needs.
 
-    ``solve(d, start)`` returns the target at the knot d. ``size`` is a typical y, ``noise`` a
-    typical rounding of residuals, and ``usual`` the size of the coefficients at a usual knot.
+    ``solve(d, start)`` returns the target at the knot d, of y (n,). ``size`` is a typical y,
+    ``noise`` a typical rounding of residuals, and ``usual`` the size of the coefficients at a usual
+    knot.
     """
 
     solve: Solve
-    n_rows: int
+    y: np.ndarray
     size: float
     noise: float
     usual: float
@@ -139,6 +145,9 @@ class Search:
 def _between_them(search: Search, lowest: Piece, highest: Piece) -> list[Piece]:
     """The pieces between two, in the order in which they are found."""
     found, gaps = [], [(lowest, highest)]
+    if highest.low > lowest.high:
+        found = _followed(search, lowest, highest)
+        gaps = [(lowest, found[-1]), (found[0], highest)] if found else gaps
     while gaps:
         below, above = gaps.pop()
         low, high = below.high, above.low
@@ -147,9 +156,9 @@ def _between_them(search: Search, lowest: Piece, highest: Piece) -> list[Piece]:
         if high - low <= max(share * (high + ABSOLUTE * search.size), search.noise):
             continue
         count = len(found) + 2
-        if count > PIECES_PER_ROW * search.n_rows + MORE_PIECES:
+        if count > PIECES_PER_ROW * len(search.y) + MORE_PIECES:
             raise TooManyPiecesError(
-                f"The path of {search.n_rows} rows has more than {count - 1} pieces."
+                f"The path of {len(search.y)} rows has more than {count - 1} pieces."
             )
         # 2. The piece in the middle.
         wide = high > WIDE * low
@@ -166,6 +175,39 @@ def _between_them(search: Search, lowest: Piece, highest: Piece) -> list[Piece]:
             found.append(new)
             gaps += [(new, above), (below, new)]
     return found
+
+
+def _followed(search: Search, below: Piece, above: Piece) -> list[Piece]:
+    """The pieces between two, the highest first, as far down as they can be followed.
+
+    With targets very far away they are not: the others' digits would be lost among them.
+    """
+    target = search.solve(BELOW * above.low, (above.at_low[:-1], above.at_low[-1]))
+    rows = target.rows
+    unit = rows.y_scale
+    is_plain = rows.basis is None and not target.loss.is_corner
+    is_far = np.any(nearer(search.y, 0.0) != search.y)
+    if not is_plain or is_far or rows.n_rows * rows.n_cols > ENTRIES:
+        return []
+    most = PIECES_PER_ROW * rows.n_rows
+    lines = list(followed(target, below.high / unit, most))
+    at_low = _raw_of_some(rows, [line.at_low for line in lines])
+    at_high = _raw_of_some(rows, [line.at_high for line in lines])
+    found = [
+        Piece(line.low * unit, line.high * unit, b_low, b_high, line.gap, Status.EXACT, True)
+        for line, b_low, b_high in zip(lines, at_low, at_high, strict=True)
+    ]
+    return [replace(found[0], high=above.low, at_high=above.at_low), *found[1:]] if found else []
+
+
+def _raw_of_some(rows: Rows, phi: list[np.ndarray]) -> np.ndarray:
+    """(b, b0) in the units of the data for each of k phi, (k, p + 1); of rows without a basis."""
+    vectors = np.array(phi).reshape(-1, rows.n_cols)
+    b = rows.y_scale * (vectors[:, : rows.rank] @ rows.B.T)
+    b0 = np.zeros((len(b), 1))
+    if rows.intercept:
+        b0 = rows.y_shift + rows.y_scale * vectors[:, -1:] - (b @ rows.columns.shift)[:, None]
+    return np.hstack([b, b0])
 
 
 def _raw(target: Target) -> np.ndarray:

@@ -17,7 +17,7 @@ from robustreg.data.frame import make_frame
 from robustreg.fitting.specification import Specification
 from robustreg.passes.all_rows import all_rows
 from robustreg.passes.many_knots import neighbourhood, solutions
-from robustreg.paths import grid
+from robustreg.paths import breakpoints, grid
 from robustreg.problem.losses import huber
 
 
@@ -310,3 +310,50 @@ def test_bad_data_and_a_path_too_long():
         path(0.7)
     with pytest.raises(ValueError, match=r"delta must hold finite numbers >= 0; got -1.0"):
         path(-1.0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 1e-3}, {"fit_intercept": False}])
+def test_pieces_are_followed_and_not_searched_for(parameters, weighted, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = 1.0 + rng.standard_normal((300, 4))
+    y = X @ np.arange(4.0) + 10.0 * rng.standard_t(2, 300)
+    w = rng.uniform(0.5, 2.0, 300) if weighted else None
+    solves, solved = [], breakpoints.solved
+
+    def watched(rows, y, spec, start):
+        solves.append(spec.loss)
+        return solved(rows, y, spec, start)
+
+    monkeypatch.setattr(breakpoints, "solved", watched)
+    followed = delta_path(X, y, sample_weight=w, **parameters)
+    assert len(followed.deltas) > 280
+    assert len(solves) < 80
+    monkeypatch.setattr(breakpoints, "ENTRIES", 0)
+    searched = delta_path(X, y, sample_weight=w, **parameters)
+    assert len(solves) > 300
+    # Further down the minimiser of the penalised problem is not unique: where its pieces end is not
+    # told by equations.
+    here, there = (path.deltas > 0.1 for path in (followed, searched))
+    assert here.sum() > 250
+    for name in ("deltas", "coefs", "intercepts", "objective"):
+        found, expected = getattr(followed, name)[here], getattr(searched, name)[there]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+    # At a breakpoint a row is at the knot: rounding decides whether it is beyond.
+    difference = followed.n_outliers[here] - searched.n_outliers[there]
+    assert np.all(np.abs(difference) <= 1)
+    assert np.mean(difference != 0) < 0.02
+    assert np.all(followed.dual_gap < 1e-10)
+
+
+def test_a_row_that_stays_at_the_knot_does_not_make_the_minimiser_unique():
+    # An even number of rows under a strong penalty: between two knots all of them are outside, or
+    # one is at the knot, and the intercept is the middle of an interval.
+    rng = np.random.default_rng(0)
+    X = 100.0 + rng.standard_normal((300, 4))
+    y = X @ np.arange(4.0) + 10.0 * rng.standard_t(2, 300)
+    path = delta_path(X, y, alpha=0.1)
+    for delta in (0.005, 0.032, 0.0355, 0.037):
+        model = LinearRegressor("huber", delta=delta, alpha=0.1).fit(X, y)
+        assert not model.unique_
+        assert path(delta)[1] == pytest.approx(model.intercept_, rel=1e-12)
