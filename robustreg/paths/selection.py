@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
+
+from ..data.blocks import product
+from ..data.threads import in_parallel, one_blas_thread
+
+CHUNK = 2**18  # entries of X and of errors at a time, when scores are computed
 
 
 def present(X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
@@ -54,17 +61,34 @@ def scores_of(
 
     Parameters that are arrays are taken at these rows.
     """
-    X, y, model = scoring.X[test], scoring.y[test], scoring.model
-    coef = coef.astype(np.float32 if X.dtype == np.float32 else np.float64)
-    params = {name: np.asarray(v)[test] if np.ndim(v) else v for name, v in scoring.params.items()}
+    coef = coef.astype(np.float32 if scoring.X.dtype == np.float32 else np.float64)
     if scoring.scorer is None:
-        error = np.abs((X @ coef.T + intercept).T - y)
-        return -np.average(error, axis=1, weights=params.get("sample_weight"))
+        return -_mean_errors(scoring, np.arange(len(scoring.y))[test], coef, intercept)
+    X, y, model = scoring.X[test], scoring.y[test], scoring.model
+    params = {name: np.asarray(v)[test] if np.ndim(v) else v for name, v in scoring.params.items()}
     scores = np.empty(len(coef))
     for k in range(len(coef)):
         model.coef_, model.intercept_, model.n_features_in_ = coef[k], intercept[k], X.shape[1]
         scores[k] = scoring.scorer(model, X, y, **params)
     return scores
+
+
+def _mean_errors(scoring: Scoring, test: np.ndarray, coef, intercept) -> np.ndarray:
+    """The weighted mean absolute errors (k,) on the rows with the numbers ``test``, of which only
+    some are copied at a time.
+    """
+    w, step = scoring.params.get("sample_weight"), max(1, CHUNK // sum(coef.shape))
+
+    def part(i: int) -> np.ndarray:
+        rows = test[i * step : (i + 1) * step]
+        share = np.ones(len(rows)) if w is None else np.asarray(w)[rows]
+        error = product(scoring.X[rows], coef.T).T + intercept[:, None]
+        error -= scoring.y[rows]
+        return np.append(np.dot(np.abs(error, out=error), share), share.sum())
+
+    with one_blas_thread():
+        sums = reduce(add, in_parallel(part, -(-len(test) // step)))
+    return sums[:-1] / sums[-1]
 
 
 def chosen(scores: np.ndarray, one_standard_error: bool) -> tuple[int, int]:
