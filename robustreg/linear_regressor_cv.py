@@ -37,7 +37,7 @@ FITTED = ("coef_", "intercept_", "objective_", "dual_gap_", "converged_", "uniqu
 class Given:
     """What a cross-validation was given: ``deltas`` (k,) or how many, ``alphas`` (k,), weights
     ``w`` (n,) or None,
-    ``splits`` into (train, test), the weights of each training set, and how test rows are scored.
+    the test rows of each fold, the weights of its training set, and how test rows are scored.
     """
 
     model: LinearRegressor
@@ -45,7 +45,7 @@ class Given:
     deltas: Any
     alphas: np.ndarray
     w: np.ndarray | None
-    splits: list
+    tests: list
     sets: list
     scoring: Scoring
 
@@ -269,7 +269,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         given = self._given(X, y, sample_weight, params)
         n_jobs: Any = self.n_jobs  # None is what joblib's context says
-        n_groups = min(effective_n_jobs(n_jobs), len(given.splits))
+        n_groups = min(effective_n_jobs(n_jobs), len(given.tests))
         with begun(self, self.verbose, len(given.alphas) * n_groups + 2) as progress:
             deltas, base = self._candidates(given, progress)
             jobs = _jobs(given, n_groups)
@@ -301,12 +301,17 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         w = parameters.weights(sample_weight, len(y))
         split_params, score_params = self._routed(w, params)
         splitter: Any = check_cv(self.cv)
-        splits = list(splitter.split(X, y, **split_params))
+        tests = []
+
+        def splits():  # numbers of training rows are not kept, as they are larger than X may be
+            for train, test in splitter.split(X, y, **split_params):
+                tests.append(test)
+                yield train, test
+
+        sets = list(training_sets(splits(), w, len(y)))
         scorer = None if self.scoring in (None, SCORING) else self._scorer()
         scoring = Scoring(model, scorer, score_params, X, y)
-        return Given(
-            model, spec, deltas, alphas, w, splits, list(training_sets(splits, w, len(y))), scoring
-        )
+        return Given(model, spec, deltas, alphas, w, tests, sets, scoring)
 
     def _candidates(self, given: Given, progress):
         """(deltas (K,), (b, b0) near all of their fits, or None)."""
@@ -390,18 +395,18 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
 def _jobs(given: Given, n_groups: int) -> list[Job]:
     """Every alpha with every group of folds, alpha by alpha."""
-    groups = [range(i, len(given.splits), n_groups) for i in range(n_groups)]
+    groups = [range(i, len(given.tests), n_groups) for i in range(n_groups)]
     return [Job(a, replace(given.spec, alpha=float(alpha)), group)
             for a, alpha in enumerate(given.alphas) for group in groups]  # fmt: skip
 
 
 def _scores(given: Given, jobs: list[Job], grids: list[Grid], n_deltas: int) -> np.ndarray:
     """Scores on the test rows of each fold, (n_folds, n_alphas, n_deltas)."""
-    scores = np.empty((len(given.splits), len(given.alphas), n_deltas))
+    scores = np.empty((len(given.tests), len(given.alphas), n_deltas))
     for job, grid in zip(jobs, grids, strict=True):
         # The first set of a grid is that of all rows.
         for place, fold in enumerate(job.folds, start=1):
-            test = given.splits[fold][1]
+            test = given.tests[fold]
             scores[fold, job.alpha] = scores_of(
                 given.scoring, test, grid.coef[place], grid.intercept[place]
             )
