@@ -54,7 +54,8 @@ def minimise(problem: Problem, options: Options, work: Tally) -> Pair:
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT_GAP:
             return pair
     if _is_large(problem):
-        pair = from_far(problem, phi, r, options, work)
+        half = replace(options, max_iter=options.max_iter // 2)  # narrowing may fail
+        pair = from_far(problem, phi, r, half, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT_GAP:
             return pair
     return _with_least_gap(problem, phi, r, options, work)

@@ -154,3 +154,17 @@ def test_ratings_by_all_levels_of_a_factor(seed):
         model = LinearRegressor("mae").fit(X, y)
     best = sum(np.abs(y[level] - np.median(y[level])).sum() for level in X.T == 1.0)
     assert model.objective_ == pytest.approx(best / 6000, rel=1e-14)
+
+
+def test_narrowing_that_fails_leaves_iterations_for_all_rows():
+    """Ratings by all levels of three factors with a penalty: most rows are all but exactly fitted."""
+    rng = np.random.default_rng(634600276)
+    rng.choice([2000, 20000])
+    levels = [int(k) for k in rng.integers(2, 25, rng.integers(1, 4))]
+    codes = [rng.integers(0, k, 20000) for k in levels]
+    X = np.hstack([np.eye(k)[code] for k, code in zip(levels, codes, strict=True)])
+    rng.integers(4)
+    y = rng.choice([1.0, 2.0, 3.0, 4.0, 5.0], 20000, p=[0.05, 0.05, 0.1, 0.3, 0.5])
+    model = LinearRegressor("mae", alpha=1e-3).fit(X, y)
+    assert model.converged_
+    assert certify(model, X, y).gap <= 1e-12
