@@ -29,7 +29,7 @@ import numpy as np
 
 from ..data.frame import Frame
 from ..data.rows import dense_rows
-from ..data.source import Part, Refused, Sums, spread_out, sweep
+from ..data.source import Dependent, Part, Refused, Sums, spread_out, sweep
 from ..data.threads import in_parallel
 from ..numerics import linalg
 from ..problem.losses import huber
@@ -175,7 +175,8 @@ def neighbourhood(problem: AllRows, b: np.ndarray, b0: float, deltas: np.ndarray
     gram = Z.T @ (Z * (w * (n / len(r)))[:, None])
     factor, typical = linalg.factor(gram), quantile(np.abs(r), 0.5)
     if not factor.sound:
-        raise Refused("The columns of X are dependent, or nearly so, in a sample of the rows.")
+        reason = "The columns of X are dependent, or nearly so, in a sample of the rows."
+        raise Refused(reason) if problem.frame.independent else Dependent(reason)
     if not typical > 0.0:
         raise Refused("Most rows of a sample are fitted exactly.")
     finer = problem.in_units(typical)

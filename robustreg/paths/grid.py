@@ -15,13 +15,14 @@ import numpy as np
 
 from ..data.arrays import make_source
 from ..data.frame import make_frame
-from ..data.source import Refused, sweep
+from ..data.source import Dependent, Refused, sweep
 from ..fitting.at_knot import beyond_of, rows_of_all
 from ..fitting.fit import fit
 from ..fitting.scale import NORMAL_QUARTILE, weighted_median
 from ..fitting.specification import Specification
 from ..fitting.target import typical
 from ..passes.all_rows import all_rows
+from ..passes.dependence import independent_columns
 from ..passes.gap import proved
 from ..passes.many_knots import Neighbourhood, Solved, neighbourhood, solutions
 from ..passes.reduction import DISTANT
@@ -125,7 +126,11 @@ def _from_passes(
     with np.errstate(all="ignore"):
         frame = make_frame(source, spec.fit_intercept)
         problem = all_rows(source, frame, huber(float(deltas[0])), spec.alpha)
-        near = neighbourhood(problem, b, b0, deltas)
+        try:
+            near = neighbourhood(problem, b, b0, deltas)
+        except Dependent:
+            frame = replace(frame, independent=independent_columns(source, frame))
+            near = neighbourhood(replace(problem, frame=frame), b, b0, deltas)
         for k, found in solutions(near, spec.alpha, [None, *sets[1:]]):
             for i, solved in enumerate(found):
                 phi = None if solved is None else solved.phi

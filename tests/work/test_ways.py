@@ -199,6 +199,17 @@ def test_the_work_of_a_scale_is_added_up():
     assert LinearRegressorCV("huber").fit(X, y).work_.way == PASSES
 
 
+def test_cross_validation_of_dependent_columns_is_that_of_the_independent_ones():
+    X, y = all_levels_of_two_factors()
+    independent = LinearRegressorCV("huber", cv=3).fit(X[:, 1:-1], y)
+    found = LinearRegressorCV("huber", cv=3).fit(X, y)
+    assert found.work_.way == PASSES
+    assert found.delta_ == pytest.approx(independent.delta_, rel=1e-12)
+    assert found.best_score_ == pytest.approx(independent.best_score_, rel=1e-9)
+    np.testing.assert_allclose(found.predict(X), independent.predict(X[:, 1:-1]), rtol=1e-8)
+    assert (found.rank_, found.unique_) == (independent.rank_, False)
+
+
 def test_verbose_tells_a_refusal(capsys):
     LinearRegressor("huber", verbose=1).fit(*nearly_dependent_columns())
     assert "nearly dependent" in capsys.readouterr().out
