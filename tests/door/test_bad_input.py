@@ -179,7 +179,9 @@ def test_the_orthogonal_fallback_is_recorded():
     assert not LinearRegressor().fit(X, y).orthogonal_
     near = np.column_stack([X, X[:, 0] + 1e-8 * X[:, 1]])
     model = LinearRegressor().fit(near, y)
-    assert model.orthogonal_
-    assert model.rank_ == 3  # the fourth column is a combination of two others
+    assert model.rank_ == 3  # the fourth column is a combination of two others, and left out
+    assert not model.orthogonal_
     near[:, 3] += 1e-8 * rng.standard_normal(40)
-    assert LinearRegressor().fit(near, y).rank_ == 4
+    model = LinearRegressor().fit(near, y)
+    assert model.rank_ == 4
+    assert model.orthogonal_
