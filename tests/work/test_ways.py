@@ -199,6 +199,22 @@ def test_the_work_of_a_scale_is_added_up():
     assert LinearRegressorCV("huber").fit(X, y).work_.way == PASSES
 
 
+@pytest.mark.parametrize("loss", ["huber", "mae"])
+def test_rows_that_show_what_a_sample_does_not_know_are_open_from_the_start(loss):
+    """A copy of a level in all but two rows: few samples have one of those."""
+    X, y = plain()
+    level, fixups = levels(len(y), 4, 1)[:, 0], 0
+    for start in range(0, 24, 2):
+        copy = level.copy()
+        copy[np.flatnonzero(level)[start : start + 2]] = 0.0
+        table = np.column_stack([X, level, copy])
+        model = LinearRegressor(loss).fit(table, y + 40.0 * copy)
+        assert (model.work_.way, model.rank_) == (PASSES, 7)
+        assert certify(model, table, y + 40.0 * copy).gap < 1e-12
+        fixups += model.work_.n_fixups
+    assert fixups <= 2  # for other rows
+
+
 def test_cross_validation_of_dependent_columns_is_that_of_the_independent_ones():
     X, y = all_levels_of_two_factors()
     independent = LinearRegressorCV("huber", cv=3).fit(X[:, 1:-1], y)
