@@ -161,12 +161,6 @@ def rare_columns(block: Any, least: int) -> np.ndarray:
     return rare[np.count_nonzero(block[:, rare], axis=0) < least]
 
 
-def square_norms(block: Any, scale: np.ndarray) -> np.ndarray:
-    """sum_j (block_ij scale_j)^2 for each row i of a block (k, p), dense or CSR, (k,)."""
-    squares = block.multiply(block) if sparse.issparse(block) else np.square(block)
-    return product(squares, np.square(scale))
-
-
 def mean_squares(block: Any) -> np.ndarray:
     """The mean square of each column of a block (k, p), dense or CSR, (p,)."""
     if sparse.issparse(block):

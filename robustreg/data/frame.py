@@ -145,6 +145,13 @@ class Frame:
             G[rank, rank] = ones.sum()
         return G
 
+    def norms(self, C, K: np.ndarray) -> np.ndarray:
+        """The norms (k,) of K z for rows whose centred columns are C (k, p), K (j, m)."""
+        reached = product(C, self.spread(K[:, : self.rank]).T)
+        if self.intercept:
+            reached += K[:, -1]
+        return np.sqrt(np.einsum("ij,ij->i", reached, reached))
+
     def rows(self, C, out: np.ndarray | None = None) -> np.ndarray:
         """Z (k, m), dense, of rows whose centred columns are C (k, p)."""
         Z = np.empty((C.shape[0], self.n_cols)) if out is None else out

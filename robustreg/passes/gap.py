@@ -93,7 +93,7 @@ def _gap_of_smooth(
         w, bound = problem.source.w, min(loss.upper, -loss.lower)
         move = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
         if move > LITTLE:
-            move = sweep(problem.source, largest, problem.frame, step).size / bound
+            move = sweep(problem.source, farthest, problem.frame, loss, phi, step).number
             tally.n_passes += 1
         outside = max(outside, move)
     return Gap(step, float(decrement), float(0.5 * decrement / seen.near + outside))
@@ -101,18 +101,23 @@ def _gap_of_smooth(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Largest:
-    """The largest of some sizes."""
+    """The largest of some numbers."""
 
-    size: float
+    number: float
 
     def __add__(self, other: Largest) -> Largest:
-        return Largest(max(self.size, other.size))
+        return Largest(max(self.number, other.number))
 
 
-def largest(part: Part, frame: Frame, step: np.ndarray) -> Largest:
-    """The kernel of a pass for the largest abs(z'step), for step (m,)."""
-    moved = frame.residual_of(np.zeros(len(part.y)), frame.centred(part), step)
-    return Largest(float(np.abs(moved).max()))
+def farthest(part: Part, frame: Frame, loss: Loss, phi: np.ndarray, step: np.ndarray) -> Largest:
+    """The kernel of a pass for how far outside of its box any u = r - z'step is, of the rows that
+    are inside the quadratic piece at ``phi`` (m,).
+    """
+    C = frame.centred(part)
+    r = frame.residual(part, C, phi)
+    inside = loss.curved(r)
+    u = frame.residual_of(r, C, step)[inside]
+    return Largest(_outside_box(loss, u))
 
 
 def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:

@@ -63,7 +63,8 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally) -> Steps[Pilo
         return pilot(problem)
     if start.ties is not None:
         return start
-    if len(start.unknown.rare) or start.gram is None or not start.typical > 0.0:
+    unlike = start.metric is not None or len(start.unknown.rare) or start.gram is None
+    if unlike or not start.typical > 0.0:
         return pilot(problem)
     loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
     width = CORNER * start.typical / loss.steepest

@@ -10,24 +10,25 @@ WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ..data.blocks import rare_columns, square_norms
+from ..data.blocks import rare_columns
 from ..data.frame import Frame
 from ..data.independent import split
 from ..data.open_rows import open_rows, taken, with_columns
 from ..data.rows import Rows
-from ..data.source import Dependent, Refused, spread_out
+from ..data.source import Dependent, Refused, spread_out, sweep
 from ..numerics import linalg
 from ..problem.duality import rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
-from ..solvers.continuation import FAR, NEARBY, approach, quantile
+from ..solvers.continuation import FAR, NEARBY, WIDER, approach, quantile
 from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
-from .settling import NOTHING, Unknown
+from .settling import NOTHING, Unknown, sizes
 
 WIDTH = 3.5  # rows are settled so many times rho from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
@@ -41,6 +42,7 @@ KNOTS = 300.0
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 SAMPLE_OF_CORNER = 100  # rows per column, where a corner tells the rest
 FEW = 16  # the part of the sample that the pilot begins with
+CAPPED = 4  # times that rows drawn for certain leave their share to others
 EVEN = 4.0  # the largest weight is at most so many times the mean, where weights are even
 RARE = 20  # rows of a sample that know a column
 # Rows of a sample that the pilot goes through are off by less than this part of the mean.
@@ -48,7 +50,9 @@ CLUSTER = 0.05
 # The same, for those that are taken to be near at least.
 LEAST_CLUSTER = 1e-8
 NOISE = 1e3  # of rounding: where the mean is no larger, all rows are fitted exactly
-HEAVY = 3.0  # a row is heavy from so many times the norm of others
+WIDER_OF_SMOOTH = 1.25  # as WIDER of continuation.py: what is left of smoothing is not in it
+HEAVY = 10.0  # a row is heavy from so many times the norm of others
+SLOWLY = (0.5, 0.35, 0.25, 0.25, 0.15, 0.1, 0.1)  # parts for ``approach`` where rows reach far
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +60,12 @@ class Pilot:
     """phi (m,), with a ``typical`` residual.
 
     ``rho`` is how far fitted values are from those of the minimiser of all rows, root mean square;
-    ``reach`` the norm of most rows, or None if there are none much larger; ``unknown`` what the
-    sample does not know of the columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``,
-    or None where there are combinations of columns that it does not know, and ``weight`` the sum of
-    its w. ``rows`` is None, unless
-    the sample was all rows. ``ties`` (m,) is None, unless the minimiser of the sample at a corner
-    goes through many rows: it is the c of ``solvers/ties.py``, that makes their dual.
+    ``metric`` is K (k, m), for rows of high leverage, such that those of a row are rho times the
+    norm of K z, or None if all rows are alike; ``unknown`` what the sample does not know of the
+    columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``, or None where there are
+    combinations of columns that it does not know, and ``weight`` the sum of its w. ``rows`` is
+    None, unless the sample was all rows. ``ties`` (m,) is None, unless the minimiser of the sample
+    at a corner goes through many rows: it is the c of ``solvers/ties.py``, that makes their dual.
     """
 
     phi: np.ndarray
@@ -69,7 +73,7 @@ class Pilot:
     gram: np.ndarray | None
     factor: linalg.Factor | None
     rho: float = 0.0
-    reach: float | None = None
+    metric: np.ndarray | None = None
     unknown: Unknown = NOTHING
     rows: Rows | None = None
     ties: np.ndarray | None = None
@@ -90,44 +94,76 @@ class Pilot:
         )
 
 
-def pilot(problem: AllRows, share: float = 1.0) -> Pilot:
-    """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly."""
-    source, frame, loss, alpha = problem.source, problem.frame, problem.loss, problem.alpha
-    n, m, tally = source.n_rows, frame.n_cols, Tally()  # iterations are those of the core
-    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
-    index, weights = drawn(source.w, n, size)
-    part = source.take(index)
-    C, t = frame.centred(part), np.clip(frame.target(part), -CLIPPED, CLIPPED)
-    given = np.ones(len(t)) if part.w is None else part.w
-    rows = open_rows(frame, [C], t, given if weights is None else weights)
-    known, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))
+def pilot(problem: AllRows, share: float = 1.0, reaching: np.ndarray | None = None) -> Pilot:
+    """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly.
+
+    ``reaching`` (n,) are ``reaches`` of all rows, if some are known to reach far.
+    """
+    frame, loss, m, tally = problem.frame, problem.loss, problem.frame.n_cols, Tally()
+    sample = _sample(problem, share, reaching)
+    rows = open_rows(frame, [sample.C], sample.t, sample.w)
+    known, unknown = _known(frame, rows, rare_columns(sample.C[:, frame.kept], RARE))
     rows = with_columns(rows, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     # The penalty of the mean loss, so that it can stand beside any number of rows.
-    L, none = frame.penalty_root(alpha)[:, known], np.zeros(rows.n_cols)
+    L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
     # 1. From a part of the sample and far away.
-    few = rows.subset(spread_out(len(t), max(len(t) // FEW, 40 * rows.n_cols)))
+    few = rows.subset(spread_out(len(sample.t), max(len(sample.t) // FEW, 40 * rows.n_cols)))
     few = replace(few, gram_all=few.gram(few.w))
-    sample = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
+    part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
     ridge = linalg.factor_shifted(
-        few.gram_all + sample.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
+        few.gram_all + part.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
     )
     phi = ridge.solve(few.adjoint(few.w * few.y))
-    phi, _ = approach(sample, phi, FAR, tally)
+    phi, _ = approach(part, phi, FAR, tally)
     # 2. From all of it and nearby.
-    sample = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
-    phi, rho = approach(sample, phi, NEARBY, tally)
-    tied = _tied(sample, phi) if loss.is_corner else None
+    whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
+    phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, tally)
+    tied = _tied(whole, phi) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    reach, weight = _reach(_square_norms(frame, C)), float(rows.w.sum())
-    gram, factor = rows.gram_all, rows.factor
-    found = Pilot(phi, typical, gram, factor, rho, reach, unknown, weight=weight)
-    return _of_all_columns(found, known, m)
+    gram, factor, weight = rows.gram_all, rows.factor, float(rows.w.sum())
+    found = Pilot(phi, typical, gram, factor, rho, None, unknown, weight=weight)
+    if sample.even is None:
+        return _of_all_columns(found, known, m)
+    K = np.zeros((rows.n_cols, m))
+    K[:, known] = _metric(whole, phi, sample.own)
+    return _normed(_of_all_columns(found, known, m), K, frame, sample.even)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Rows: centred columns C (k, p), targets t (k,), weights w (k,), and those that are their
+    ``own`` (k,). ``even`` is None, or C of others, drawn evenly, where rows reach far.
+    """
+
+    C: Any
+    t: np.ndarray
+    w: np.ndarray
+    own: np.ndarray
+    even: np.ndarray | None = None
+
+
+def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Sample:
+    source, frame = problem.source, problem.frame
+    n, m = source.n_rows, frame.n_cols
+    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    index, weights = drawn(source.w, n, size)
+    part, even, most = source.take(index), None, CLIPPED
+    C = frame.centred(part)
+    if reaching is None and not source.is_sparse and _is_heavy(frame, C):
+        reaching = reaches(problem)
+    if reaching is not None:
+        index, weights = drawn(source.w, n, size, reaching)
+        part, even, most = source.take(index), C, CLIPPED * reaching[index]
+        C = frame.centred(part)
+    t = np.clip(frame.target(part), -most, most)
+    own = np.ones(len(t)) if part.w is None else part.w
+    return Sample(C, t, own if weights is None else weights, own, even)
 
 
 def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
@@ -170,18 +206,71 @@ def _of_all_columns(found: Pilot, known, m: int) -> Pilot:
     return replace(found, phi=of_all(found.phi), ties=ties, gram=None, factor=None)
 
 
-def drawn(w: np.ndarray | None, n: int, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _normed(found: Pilot, K: np.ndarray, frame: Frame, C) -> Pilot:
+    """The pilot with the metric K (k, m) in units of its rho, that of rows with centred columns C."""
+    rho = quantile(frame.norms(C, K), 0.5)
+    return replace(found, rho=rho, metric=K / rho)
+
+
+def drawn(
+    w: np.ndarray | None, n: int, size: int, reaching: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """(about ``size`` of n row numbers, ascending, the weights they have in a sample).
 
     Where weights w (n,) are as even as most, any rows may be drawn, and the weights, None, are
-    their own. Else a row is drawn in proportion to its weight, as far as it can be, and has the
-    weight of those it stands for: light rows would tell little of the fit.
+    their own. Else a row is drawn in proportion to its weight times its reach, as far as it can be,
+    and has the weight of those it stands for: light rows would tell little of the fit, and a few
+    that reach far nearly all.
     """
-    if w is None or w.max() <= EVEN * (W := w.sum()) / n or size >= n:
+    if reaching is not None:
+        w = np.ones(n) if w is None else w
+        chance = w * reaching
+    elif w is None or w.max() <= EVEN * w.sum() / n:
         return spread_out(n, size), None
-    points = (np.arange(size) + np.random.default_rng(0).random(size)) * (W / size)
-    index = np.unique(np.minimum(np.searchsorted(np.cumsum(w), points), n - 1))
-    return index, np.maximum(w[index], W / size)
+    else:
+        chance = w
+    for _ in range(CAPPED):
+        chance = np.minimum(chance, chance.sum() / size)
+    total = np.cumsum(chance)
+    points = (np.arange(size) + np.random.default_rng(0).random(size)) * (total[-1] / size)
+    index = np.unique(np.minimum(np.searchsorted(total, points), n - 1))
+    part = np.minimum(1.0, chance[index] * (size / total[-1]))
+    return index, w[index] / part
+
+
+def reaches(problem: AllRows) -> np.ndarray:
+    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one."""
+    source, frame = problem.source, problem.frame
+    Z, _, _ = frame.take(source, spread_out(source.n_rows, SAMPLE_OF_CORNER * frame.n_cols))
+    typical = np.abs(Z[:, : frame.rank]).mean(axis=0)
+    inverse = np.divide(1.0, typical, out=np.zeros(frame.rank), where=typical > 0.0)
+    listed = sweep(source, sizes, frame, frame.spread(inverse / frame.rank))
+    return np.maximum(np.concatenate(listed.size), 1.0)
+
+
+def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """K (m, m), a little larger than K'K = the covariance of phi, as far as the sample is not all
+    rows.
+
+    It is H^-1 V H^-1 with H the Hessian and V the sum of w (w - own) psi^2 z z', as in ``approach``
+    but for rows that are not alike: a row of weight w stands for others that are not in the sample,
+    but for one that cannot be drawn in proportion, whose weight is its ``own``. At a corner V has
+    (w e)^2 z z' too, the error of the smoothed problem (``solvers/continuation.py``).
+    """
+    rows, loss, r = sample.rows, sample.loss, sample.rows.residual(phi)
+    k = quantile(loss.reach(r), SLOWLY[-1])
+    k = k if loss.is_corner else max(1.0, k)
+    smoothed = loss.smoothed(k)
+    Q, psi = smoothed.curved(r), k * loss.slope(r)
+    e = np.where(Q, psi - r, 0.0) if loss.is_corner else np.zeros(len(r))
+    factor = linalg.factor(rows.gram(rows.w * Q))
+    drawn_by_chance = rows.w * np.maximum(rows.w - own, 0.0)
+    V = rows.gram(drawn_by_chance * np.square(psi) + np.square(rows.w * e))
+    values, vectors = np.linalg.eigh(V)
+    if not factor.sound:
+        raise Refused("The columns of X are dependent, or nearly so, near the fit of a sample.")
+    K = factor.solve(vectors * np.sqrt(np.maximum(values, 0.0))).T
+    return K * (WIDER if loss.is_corner else WIDER_OF_SMOOTH)
 
 
 def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:
@@ -240,17 +329,13 @@ def beside_corner(problem: AllRows, phi: np.ndarray) -> Pilot:
     rows = open_rows(frame, [C], t, np.ones(len(t)) if part.w is None else part.w)
     _, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
-    rho, reach = KNOTS * problem.loss.steepest, _reach(_square_norms(frame, C))
+    rho = KNOTS * problem.loss.steepest
     gram, factor = (rows.gram_all, rows.factor) if rows.factor.sound else (None, None)
-    return Pilot(phi, typical, gram, factor, rho, reach, unknown)
+    return Pilot(phi, typical, gram, factor, rho, unknown=unknown)
 
 
-def _square_norms(frame: Frame, C) -> np.ndarray:
-    """Those of the rows of Z, for their centred columns C (k, p), (k,)."""
-    return square_norms(C, frame.spread(np.ones(frame.rank))) + frame.intercept
-
-
-def _reach(square: np.ndarray) -> float | None:
-    """The norm of most rows, from the ``square`` of each (k,); None if none is much larger."""
-    most = quantile(square, 0.75)
-    return float(np.sqrt(most)) if square.max() > HEAVY**2 * most else None
+def _is_heavy(frame: Frame, C) -> bool:
+    """Whether a row of Z is far larger than most, for their centred columns C (k, p)."""
+    Z = frame.rows(C)
+    square = np.einsum("ij,ij->i", Z, Z)
+    return bool(square.max() > HEAVY**2 * quantile(square, 0.75))

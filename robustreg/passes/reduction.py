@@ -44,7 +44,7 @@ from .all_rows import AllRows, Outcome
 from .gap import DISTANT, proved
 from .in_step import Pass, Steps
 from .nearer import moved_nearer
-from .pilot import Pilot, beside_corner, is_narrow, least_squares_of_all, pilot
+from .pilot import HEAVY, Pilot, beside_corner, is_narrow, least_squares_of_all, pilot, reaches
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
 
@@ -107,11 +107,27 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
     problem, start, options = _in_units_of(start, problem, options)
-    tally.n_kept = n if few else 0
     if few:
-        left = _all_open(problem, start)
-    else:
+        tally.n_kept = n
+        return (yield from _verified(problem, start, _all_open(problem, start), options, tally))
+    return (yield from _from_sample(problem, start, options, tally))
+
+
+def _from_sample(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Outcome]:
+    """The minimiser from a pilot, or from another one if rows that the sample has too few of reach
+    far.
+    """
+    try:
         left = yield from _settled(problem, start, options, tally)
+        return (yield from _verified(problem, start, left, options, tally))
+    except Refused:
+        if start.metric is not None or problem.source.is_sparse:
+            raise
+        reaching = reaches(problem)
+        if not reaching.max() > HEAVY:
+            raise
+    start = pilot(problem, 1.0, reaching)
+    left = yield from _settled(problem, start, options, tally)
     return (yield from _verified(problem, start, left, options, tally))
 
 
@@ -228,7 +244,7 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:
     """The first pass: all rows but those near a knot are settled."""
     most = problem.source.n_rows // 2
-    rule = SettlingRule(start.phi, start.band, start.reach, start.unknown)
+    rule = SettlingRule(start.phi, start.band, start.metric, start.unknown)
     settled = yield Pass(settle, problem.frame, (problem.loss, rule, most))
     kept = settled.kept
     tally.n_passes += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.blocks import nonzero_in, product, rows_of, square_norms
+from ..data.blocks import nonzero_in, product, rows_of
 from ..data.frame import Frame
 from ..data.source import Part, Sums
 from ..problem.losses import Loss
@@ -56,13 +56,13 @@ class SettlingRule:
     """Which rows are settled: at ``phi`` (m,) further than ``width`` from the ends of the quadratic
     piece.
 
-    For rows of a norm larger than ``reach`` (None: there are none) the width is larger in
-    proportion. Rows that show what is ``unknown`` are never settled.
+    With a ``metric`` K (k, m) the width of a row is multiplied by the norm of K z, for rows of high
+    leverage. Rows that show what is ``unknown`` are never settled.
     """
 
     phi: np.ndarray
     width: float
-    reach: float | None
+    metric: np.ndarray | None
     unknown: Unknown = NOTHING
 
     def open_rows(self, frame: Frame, loss: Loss, C, r: np.ndarray) -> np.ndarray:
@@ -71,9 +71,8 @@ class SettlingRule:
         C (k, p) are the centred columns of the block, r (k,) its residuals at ``phi``.
         """
         width = self.width
-        if self.reach is not None:
-            norm = np.sqrt(square_norms(C, frame.spread(np.ones(frame.rank))))
-            width = self.width * np.maximum(norm / self.reach, 1.0)
+        if self.metric is not None:
+            width = width * frame.norms(C, self.metric)
         is_open = loss.distance(r) < width
         is_open |= self.unknown.shown_in(C)
         return np.flatnonzero(is_open)
@@ -245,3 +244,15 @@ class Residuals(Sums):
 def residuals(part: Part, frame: Frame, phi: np.ndarray) -> Residuals:
     """The kernel of a pass for all residuals at phi (m,): n numbers, for scales that need them."""
     return Residuals([frame.residual(part, frame.centred(part), phi)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes(Sums):
+    """A list of sizes, block by block."""
+
+    size: list
+
+
+def sizes(part: Part, frame: Frame, v: np.ndarray) -> Sizes:
+    """The kernel of a pass for abs(C) v of all rows, v (p,): n numbers, for uneven samples."""
+    return Sizes([product(abs(frame.centred(part)), v)])

@@ -30,8 +30,10 @@ smaller, and rho' a bound.
 
 At a corner the minimiser may go through many rows that are near: ``ties.py`` finds it at once. Else
 rows further outside than a few rho' have found their side: each is linear, as long as it stays
-there. So the problem shrinks from n rows to about sqrt(m n), and so on, until the core solver takes
-over. In the end all that was settled is looked at again: a row that changed its side is opened.
+there. (Where some rows are far larger than most, rho' is that of each row, from its own z and the
+covariance, with the sums over Q themselves.) So the problem shrinks from n rows to about sqrt(m n),
+and so on, until the core solver takes over. In the end all that was settled is looked at again: a
+row that changed its side is opened.
 """
 
 from __future__ import annotations
@@ -40,12 +42,19 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..numerics import linalg
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
 from .crossover import Guess, crossover
 from .newton import Hessian, line_search, newton
 from .ties import ties
 
+# A row is heavy from so many times the size of others; how far each row reaches, a product for each
+# column, is asked for up to so many columns.
+HEAVY, MOST_COLUMNS = 10.0, 200
+# Rows that reach far are few, and errors of few are not normal: they are taken to be so many times
+# larger.
+WIDER = 2.0
 TINY = np.finfo(np.float64).tiny
 
 # Rows are settled further outside than so many rho': fewer would be settled wrongly too often (a
@@ -58,8 +67,9 @@ CORE_ROWS = 6
 FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)
 # Residuals that tell a quantile of all, to some percent.
 QUANTILE_ROWS = 2000
-# Newton steps for one smoothed problem; what they leave undone, the next one does.
-NEWTON_STEPS = 6
+# Newton steps for one smoothed problem at most: few are needed unless some rows are far larger than
+# most, and then what they leave undone settles rows wrongly.
+NEWTON_STEPS = 20
 # A decrement, in units of m (k steepest)^2, from which a pilot is off by less than a third of rho,
 # its own error.
 PILOT_DECREMENT = 0.1
@@ -168,7 +178,7 @@ def narrowed(
     steps = min(NEWTON_STEPS, options.max_iter - work.n_iter)
     phi = newton(smoothed, phi, r, options, work, steps, enough).phi
     r = problem.rows.residual(phi)
-    error = _error(smoothed, r)
+    error, reach = _error(smoothed, r)
     if error is None:
         return None
     pair = _through_ties(problem, phi, r, k) if loss.is_corner else None
@@ -176,6 +186,7 @@ def narrowed(
         return pair
     # 2. Settle the rows far outside, but for those nearest.
     outside, side = loss.outside(r), np.sign(r)
+    outside = outside / reach
     nearest = np.partition(outside, CORE_ROWS * m)[CORE_ROWS * m]
     kept = outside <= max(WIDTH * error, nearest)
     if 2 * np.count_nonzero(kept) > len(r):
@@ -206,12 +217,30 @@ def _through_ties(problem: Problem, phi, r, k: float) -> Pair | None:
     return pair if right else None
 
 
-def _error(smoothed: Problem, r: np.ndarray) -> float | None:
-    """rho' of the module at residuals r (n,); None if Q is empty."""
-    inner = smoothed.loss.curved(r)
-    r, w = r[inner], smoothed.rows.w[inner]
+def _error(smoothed: Problem, r: np.ndarray) -> tuple[float | None, np.ndarray | float]:
+    """(rho' of the module at residuals r (n,), how far each row reaches, in units of it).
+
+    None if Q is empty. Rows are alike, 1, unless some are far larger than most.
+    """
+    rows, Q = smoothed.rows, smoothed.loss.curved(r)
+    inner, w = r[Q], rows.w[Q]
     weight = w.sum()
     if not weight:
-        return None
-    e = smoothed.loss.pull(r) - r
-    return float(np.sqrt(smoothed.rows.n_cols * np.sum(np.square(w * e))) / weight)
+        return None, 1.0
+    e = smoothed.loss.pull(inner) - inner
+    error = float(np.sqrt(rows.n_cols * np.sum(np.square(w * e))) / weight)
+    size = rows.magnitude(np.ones(rows.n_cols)) if rows.n_cols <= MOST_COLUMNS else np.ones(1)
+    if size.max() <= HEAVY * quantile(size, 0.75):
+        return error, 1.0
+    # The covariance H^-1 V H^-1, row by row: V the sum of (w e)^2 z z', H that of w z z', on Q.
+    spread = np.zeros(len(r))
+    spread[Q] = np.square(w * e)
+    factor = linalg.factor(rows.gram(rows.w * Q))
+    if not factor.sound:
+        return error, 1.0
+    values, vectors = np.linalg.eigh(rows.gram(spread))
+    directions = factor.solve(vectors * np.sqrt(np.maximum(values, 0.0)))
+    reach = np.sqrt(sum(np.square(rows.fitted(column)) for column in directions.T))
+    reach *= WIDER
+    error = float(np.median(reach))
+    return error, np.maximum(reach / error, TINY)

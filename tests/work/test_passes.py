@@ -210,7 +210,7 @@ def test_a_pass_in_other_processes_has_the_same_bits(kind, elsewhere):
     source, _, _, _ = rows_of(kind, True)
     frame, none = make_frame(source, True), np.zeros(0, dtype=int)
     phi, knots = np.linspace(-1.0, 1.0, 13), np.array([0.5, 2.0])
-    rule = SettlingRule(phi, 0.1, 5.0)
+    rule = SettlingRule(phi, 0.1, 0.2 * np.eye(13))
     passes = [
         (normal_equations,),
         (gradient, phi),

@@ -47,8 +47,8 @@ def zones_of(rule, rows, loss, r):
 
 def zone_by_hand(loss, rule, z, r):
     """Of one row with slopes z (p,), as the docstring says."""
-    norm = np.sqrt(sum(c * c for c in z))
-    width = rule.width * (1.0 if rule.reach is None else max(1.0, norm / rule.reach))
+    reached = 1.0 if rule.metric is None else np.linalg.norm(rule.metric @ np.append(z, 1.0))
+    width = rule.width * reached
     if (
         any(z[j] != 0.0 for j in rule.unknown.rare)
         or min(abs(r - loss.left), abs(r - loss.right)) < width
@@ -59,11 +59,11 @@ def zone_by_hand(loss, rule, z, r):
 
 @all_losses
 @pytest.mark.parametrize("rare", [[], [3], [0, 3]])
-@pytest.mark.parametrize("reach", [None, 1.0, 20.0])
+@pytest.mark.parametrize("metric", [None, np.eye(P + 1), np.triu(np.ones((P + 1, P + 1)))])
 @pytest.mark.parametrize("stored", [np.asarray, sparse.csr_array])
-def test_rows_are_settled_as_the_rule_says(loss, stored, reach, rare):
+def test_rows_are_settled_as_the_rule_says(loss, stored, metric, rare):
     rows = rows_of(stored)
-    rule = SettlingRule(rows.phi, 0.3, reach, Unknown(np.array(rare, dtype=np.int64), None, None))
+    rule = SettlingRule(rows.phi, 0.3, metric, Unknown(np.array(rare, dtype=np.int64), None, None))
     r = rows.t - rows.Z @ rows.phi
     found = zones_of(rule, rows, loss, r)
     expected = [zone_by_hand(loss, rule, z, x) for z, x in zip(rows.Z[:, :P], r, strict=True)]
@@ -72,20 +72,21 @@ def test_rows_are_settled_as_the_rule_says(loss, stored, reach, rare):
 
 
 @all_losses
-def test_a_larger_width_or_a_smaller_reach_keeps_more_rows(loss):
+def test_a_larger_width_or_metric_keeps_more_rows(loss):
     if not loss.is_bounded:
         return
     rows = rows_of()
     r, last = rows.t - rows.Z @ rows.phi, np.zeros(N, dtype=bool)
-    for width, reach in (
+    unit = np.eye(P + 1)  # the norm of z is at least 1, that of the intercept
+    for width, metric in (
         (0.0, None),
         (0.1, None),
-        (0.1, 20.0),
-        (0.1, 1.0),
-        (0.4, 0.5),
+        (0.1, unit),
+        (0.1, 2.0 * unit),
+        (0.4, 2.0 * unit),
         (1e3, None),
     ):
-        kept = zones_of(SettlingRule(rows.phi, width, reach), rows, loss, r) == KEPT
+        kept = zones_of(SettlingRule(rows.phi, width, metric), rows, loss, r) == KEPT
         assert np.all(kept >= last)
         last = kept
     assert last.all()
@@ -167,7 +168,7 @@ def test_settling_more_rows_than_are_kept_leaves_their_number(weighted):
 def test_settled_rows_are_the_quadratic_of_their_losses(loss, weighted):
     """Near phi0 their losses are phi'G phi / 2 - h'phi + c, where no row leaves its zone."""
     rows = rows_of(weighted=weighted)
-    rule = SettlingRule(rows.phi, 0.5, 1.0)
+    rule = SettlingRule(rows.phi, 0.5, np.eye(P + 1))
     found = settle(rows.part, rows.frame, loss, rule, N)
     open_ = np.zeros(N, dtype=bool)
     open_[np.concatenate(found.kept.index) - 1000] = True
@@ -187,7 +188,7 @@ def test_settled_rows_are_the_quadratic_of_their_losses(loss, weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_second_pass_sees_all_rows_at_one_phi(loss, weighted):
     rows = rows_of(weighted=weighted)
-    rule = SettlingRule(rows.phi, 0.3, 20.0, Unknown(np.array([3]), None, None))
+    rule = SettlingRule(rows.phi, 0.3, np.eye(P + 1), Unknown(np.array([3]), None, None))
     phi = rows.phi + 0.02
     before, r = rows.t - rows.Z @ rows.phi, rows.t - rows.Z @ phi
     zones = zones_of(rule, rows, loss, before)
