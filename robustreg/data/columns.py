@@ -284,7 +284,7 @@ class SparseColumns:
         return M + self.dense.products_of_rows(s[self.full]) if len(self.full) else M
 
     def times(self, A: np.ndarray) -> np.ndarray:
-        out = self._products_of(self.sparse) @ A[self.thin]
+        out = self._products_of(self.sparse.Z) @ A[self.thin]
         return out + self.dense.times(A[self.full]) if len(self.full) else out
 
     def combined(self, A: np.ndarray) -> np.ndarray:

@@ -151,7 +151,7 @@ class Sample:
 def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Sample:
     source, frame = problem.source, problem.frame
     n, m = source.n_rows, frame.n_cols
-    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * m ** (1 / 3))
+    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * max(m, 1) ** (1 / 3))
     index, weights = drawn(source.w, n, size)
     part, even, most = source.take(index), None, CLIPPED
     C = frame.centred(part)

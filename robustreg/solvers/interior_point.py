@@ -32,6 +32,9 @@ from ..problem.problem import Problem
 DIVERGED = 1e50
 # Fraction of the way to the boundary that a step goes, as in the paper.
 STEP = 0.9995
+# Of a predictor that gets less far the second-order terms are left out: they are those of its whole
+# length, and two rows can push each other from side to side by them for ever.
+LEAST_STEP = 0.1
 # The residual parts begin so far from 0, in typical residuals.
 FIRST_PAD = 0.1
 # The gap is relative to the value, or to this part of what typical residuals cost, where the value
@@ -96,14 +99,15 @@ def _step(problem: Problem, point: Point, r: np.ndarray) -> Point:
     rd = r - vp + vm
     # 2. Predictor.
     step = _direction(problem, factor, point, q, rp, rd, -vp * xu, -vm * xl)
-    end = _move(point, step)
+    end, length = _move(point, step)
     left = end.vp @ end.xu + end.vm @ end.xl
     mu = (left / products) ** 3 * products / (2 * len(a))
-    # 3. Corrector, with the same factor.
-    cu, cl = mu - vp * xu + step.a * step.vp, mu - vm * xl - step.a * step.vm
+    # 3. Corrector, with the same factor. Products of a step that ends at once are no correction.
+    of_step = step.a if length > LEAST_STEP else 0.0
+    cu, cl = mu - vp * xu + of_step * step.vp, mu - vm * xl - of_step * step.vm
     step = _direction(problem, factor, point, q, rp, rd, cu, cl)
     # 4. Step; a quadratic term couples the primal and the dual one.
-    return _move(point, step, together=not quadratic.flat)
+    return _move(point, step, together=not quadratic.flat)[0]
 
 
 def _direction(problem: Problem, factor: linalg.Factor, point: Point, q, rp, rd, cu, cl) -> Point:
@@ -121,13 +125,15 @@ def _direction(problem: Problem, factor: linalg.Factor, point: Point, q, rp, rd,
     return Point(dphi, da, -da, da, dvp, dvm)
 
 
-def _move(point: Point, step: Point, together: bool = False) -> Point:
-    """As far along the step as positivity allows, in the primal and in the dual."""
+def _move(point: Point, step: Point, together: bool = False) -> tuple[Point, float]:
+    """As far along the step as positivity allows, in the primal and in the dual; and how far
+    in both.
+    """
     primal = min(_longest(point.vp, step.vp), _longest(point.vm, step.vm))
     dual = min(_longest(point.xu, step.xu), _longest(point.xl, step.xl))
     if together:
         primal = dual = min(primal, dual)
-    return Point(
+    moved = Point(
         point.phi + primal * step.phi,
         point.a + dual * step.a,
         point.xu + dual * step.xu,
@@ -135,6 +141,7 @@ def _move(point: Point, step: Point, together: bool = False) -> Point:
         point.vp + primal * step.vp,
         point.vm + primal * step.vm,
     )
+    return moved, min(primal, dual)
 
 
 def _longest(x: np.ndarray, dx: np.ndarray) -> float:
