@@ -207,7 +207,7 @@ def _of_all_columns(found: Pilot, known, m: int) -> Pilot:
 
 
 def _normed(found: Pilot, K: np.ndarray, frame: Frame, C) -> Pilot:
-    """The pilot with the metric K (k, m) in units of its rho, that of rows with centred columns C."""
+    """The pilot with the metric K (k, m) in units of rho, which is that of rows with columns C."""
     rho = quantile(frame.norms(C, K), 0.5)
     return replace(found, rho=rho, metric=K / rho)
 
