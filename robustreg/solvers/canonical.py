@@ -9,8 +9,7 @@ polyhedron
 
 a single point if Z_U'diag(w_U)Z_U + G is regular. Otherwise phi = phi* + N eta with Z_U N = 0, and
 the least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c (Lawson
-& Hanson 1974, chapter 23), solved by nonnegative least squares over the few inequalities that
-matter, which are found by adding the most violated ones until none is.
+& Hanson 1974, chapter 23), solved for the few inequalities that matter, which are found by adding the most violated ones until none is.
 
 An intercept that no row in U holds moves freely between the largest r_j - left over u_j = lower and
 the least r_i - right over u_i = upper. So while the slopes are chosen an inequality is about a pair
@@ -22,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog, nnls
+from scipy.optimize import linprog
 
 from ..data.rows import Rows
 from ..numerics import linalg
@@ -30,6 +29,7 @@ from ..problem.duality import AT_BOUND, rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Pair
+from .least_distance import least_distance
 
 TINY = np.finfo(np.float64).tiny
 # Part of what a coefficient is made of, for directions of size 1: a smaller one is rounding.
@@ -50,10 +50,6 @@ TIGHT = 4.0
 # The widest step inside a cone of normalised inequalities is 0 or far above this; so are singular
 # values, of this part.
 NO_STEP, CONE_RANK = 1e-6, 1e-9
-# A least distance problem: the residual of its nonnegative least squares, 0 if no x satisfies all
-# inequalities; the condition of the tight ones, which are solved once more; how far, in units of
-# the largest c, the result of that may violate one, or it is not taken.
-CONTRADICTION, TIGHT_CONDITION, VIOLATION = 1e-14, 1e-12, 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +171,7 @@ def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray,
     origin = Q.T @ (B @ phi[:rank])
     move = N @ np.linalg.inv(T)  # phi + move (x - origin)
     x, A, c, seen = np.zeros(len(origin)), np.zeros((0, len(origin))), np.zeros(0), []
+    active = np.zeros(0, dtype=np.intp)
     most, polished = max(BATCH, int(BATCH_PER_DIRECTION * len(x))), True
     for _ in range(ROUNDS + ROUNDS_PER_COEFFICIENT * len(phi)):
         trial = phi + move @ (x - origin)
@@ -187,12 +184,13 @@ def _least_norm(face: Face, phi: np.ndarray, N: np.ndarray) -> tuple[np.ndarray,
         if fresh:
             rows = _gradient(face, i, j, move)
             A, c, seen = np.vstack([A, rows]), np.append(c, rows @ x - slack), seen + found
-        nearest = least_distance(A, c, polished)
+        nearest = least_distance(A, c, polished, active)
         if nearest is None:
             break
-        x, active = nearest.x, np.flatnonzero(nearest.active)
+        x, active = nearest.x, nearest.active
         if len(A) > MANY * (len(x) + most):  # the others may be left out, as ||x|| only grows
             A, c, seen = A[active], c[active], [seen[k] for k in active]
+            active = np.arange(len(c))
     return phi, False
 
 
@@ -227,44 +225,3 @@ def _is_point(face: Face, phi: np.ndarray, N: np.ndarray) -> bool:
     cone = linprog(-A.sum(axis=0), A_ub=-A, b_ub=np.zeros(len(A)), bounds=box, method="highs")
     still = cone.status == 0 and -cone.fun < NO_STEP
     return bool(still and np.linalg.matrix_rank(A, CONE_RANK) == N.shape[1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Nearest:
-    """The x (k,) of least norm with A x >= c, and which rows of A hold it, ``active`` (j,) bool."""
-
-    x: np.ndarray
-    active: np.ndarray
-
-
-def least_distance(A: np.ndarray, c: np.ndarray, polished: bool = True) -> Nearest | None:
-    """The x of least norm with A x >= c, or None if none is found; to the last digits if
-    ``polished``.
-    """
-    size = np.linalg.norm(A, axis=1)
-    size = np.where(size > 0.0, size, 1.0)
-    A, c = A / size[:, None], c / size
-    unit = max(np.abs(c).max(), TINY)
-    found = _by_multipliers(A, c, unit)
-    if found is None or not polished:
-        return found
-    active, better = found.active, np.zeros(len(found.x))
-    for _ in range(3 if active.any() else 0):  # refined: columns may be decades apart
-        lost = c[active] - A[active] @ better
-        better = better + np.linalg.lstsq(A[active], lost, rcond=TIGHT_CONDITION)[0]
-    return Nearest(better, active) if np.all(A @ better - c >= -VIOLATION * unit) else found
-
-
-def _by_multipliers(A: np.ndarray, c: np.ndarray, unit: float) -> Nearest | None:
-    """By nonnegative least squares."""
-    E = np.vstack([A.T, c / unit])
-    f = np.zeros(len(E))
-    f[-1] = 1.0
-    try:
-        multipliers, _ = nnls(E, f)
-    except RuntimeError:  # its iterations are limited
-        return None
-    residual = E @ multipliers - f
-    if -residual[-1] <= CONTRADICTION:
-        return None
-    return Nearest(-residual[:-1] / residual[-1] * unit, multipliers > 0.0)

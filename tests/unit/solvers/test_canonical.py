@@ -6,7 +6,7 @@ import pytest
 from robustreg.data.rows import make_rows
 from robustreg.problem.losses import ABSOLUTE, SQUARED, corner, smooth
 from robustreg.problem.solution import Options, Pair
-from robustreg.solvers.canonical import canonical, least_distance
+from robustreg.solvers.canonical import canonical
 from robustreg.solvers.solve import solve
 from unit.constructed import CORNERS, SMOOTH, constructed
 
@@ -70,25 +70,3 @@ def test_a_minimiser_that_is_unique_stays(loss):
     assert choice.unique
     assert choice.canonical
     np.testing.assert_array_equal(choice.phi, made.phi)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_least_distance_satisfies_the_conditions_of_karush_kuhn_and_tucker(seed):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((6, 4))
-    c = A @ (2.0 * rng.standard_normal(4)) - rng.uniform(0.0, 1.0, 6)  # that point satisfies all
-    found = least_distance(A, c)
-    assert found is not None
-    x, slack = found.x, A @ found.x - c
-    assert np.all(slack >= -1e-12)
-    tight = slack <= 1e-10
-    multipliers = np.linalg.lstsq(A[tight].T, x, rcond=None)[
-        0
-    ]  # x = A'multipliers, the tight ones only
-    np.testing.assert_allclose(A[tight].T @ multipliers, x, atol=1e-12)
-    assert np.all(multipliers >= -1e-12)
-    assert np.all(slack[found.active] <= 1e-10)
-
-
-def test_no_point_satisfies_inequalities_that_contradict_each_other():
-    assert least_distance(np.array([[1.0], [-1.0]]), np.array([1.0, 1.0])) is None
