@@ -8,8 +8,9 @@ polyhedron
     r_i <= left,   u_i = lower
 
 a single point if Z_U'diag(w_U)Z_U + G is regular. Otherwise phi = phi* + N eta with Z_U N = 0, and
-the least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c (Lawson
-& Hanson 1974, chapter 23), solved for the few inequalities that matter, which are found by adding the most violated ones until none is.
+the least norm ||B phi|| over it is a least distance problem: min ||x|| subject to A x >= c
+(``least_distance.py``), for the few inequalities that matter, which are found by adding the most
+violated ones until none is.
 
 An intercept that no row in U holds moves freely between the largest r_j - left over u_j = lower and
 the least r_i - right over u_i = upper. So while the slopes are chosen an inequality is about a pair
@@ -36,6 +37,8 @@ TINY = np.finfo(np.float64).tiny
 DUST = 1e-14
 # Part of the terms of a fitted value that is its rounding.
 STILL = 1e-13
+# Part of the rows, from which on a copy of them saves passes over all.
+FEW = 0.25
 # Inequalities added at a time: with one, every solve of the least distance problem would need a
 # pass. So many at least, and this part of the directions, most of which meet one in the end.
 BATCH, BATCH_PER_DIRECTION = 8, 0.25
@@ -102,11 +105,16 @@ def _still(rows: Rows, N: np.ndarray) -> np.ndarray:
 
     At the end of their piece, but for rounding, they hold nothing.
     """
-    still = np.ones(rows.n_rows, dtype=bool)
+    left, some, still = np.arange(rows.n_rows), rows, np.ones(rows.n_rows, dtype=bool)
     for direction in N.T:
-        terms = rows.magnitude(direction) - np.abs(rows.y)
-        still &= np.abs(rows.fitted(direction)) <= STILL * terms
-    return still
+        terms = some.magnitude(direction) - np.abs(some.y)
+        still &= np.abs(some.fitted(direction)) <= STILL * terms
+        if np.count_nonzero(still) <= FEW * len(still):  # most rows move along most directions
+            left, some = left[still], some.subset(np.flatnonzero(still))
+            still = np.ones(len(left), dtype=bool)
+    found = np.zeros(rows.n_rows, dtype=bool)
+    found[left[still]] = True
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -109,8 +109,10 @@ def _by_dual(A, c, unit: float, start: np.ndarray) -> Nearest | None:
     for _ in range(SWEEPS):
         slack = K @ held.u - c
         violated = np.flatnonzero((slack < -noise) & (held.u == 0.0))
-        if not len(violated):
+        if not len(violated) and np.all(slack[held.u > 0.0] <= VIOLATION * unit):
             return Nearest(A.T @ held.u, np.flatnonzero(held.u))
+        if not len(violated):  # the updates have drifted
+            held = _with_positive(K, c, np.flatnonzero(held.u), A.shape[1])
         for i in violated[np.argsort(slack[violated])]:
             if c[i] - K[i] @ held.u > noise and not held.join(K, c, i):
                 return None
