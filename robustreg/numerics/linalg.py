@@ -83,11 +83,14 @@ def factor(M: np.ndarray) -> Factor:
     if not np.all(diagonal > 0.0):
         return Factor(M, diagonal, 0.0, False)
     scale = np.sqrt(diagonal)
-    scaled = M / scale[:, None] / scale
-    cholesky, info = lapack.dpotrf(scaled, clean=True)
+    scaled = M / scale[:, None]
+    scaled /= scale
+    size = lapack.dlange("1", scaled.T)
+    # Turned over, in which order LAPACK has it: then it needs no copy, a fourth of the time.
+    cholesky, info = lapack.dpotrf(scaled.T, clean=True, overwrite_a=True)
     if info != 0:
-        return Factor(scaled, scale, 0.0, False)
-    rcond, _ = lapack.dpocon(cholesky, np.abs(scaled).sum(axis=0).max())
+        return Factor(cholesky, scale, 0.0, False)
+    rcond, _ = lapack.dpocon(cholesky, size)
     return Factor(cholesky, scale, float(rcond), rcond >= WELL_CONDITIONED)
 
 
