@@ -67,3 +67,31 @@ def test_rows_of_high_leverage_with_weights(loss):
     model = LinearRegressor(loss, delta=1.0).fit(X, y, w)
     assert model.work_.way == "passes"
     assert certify(model, X, y, w).gap <= 1e-9
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_rows_of_high_leverage_beside_dependent_and_rare_columns(loss):
+    """A total of other columns, all levels of a factor, and one that a sample hardly knows."""
+    rng = np.random.default_rng(0)
+    X, y = cauchy()
+    levels = np.eye(3)[rng.integers(0, 3, N)]
+    rare = np.zeros((N, 1))
+    rare[[5, 700, 31_000]] = 1.0
+    X = np.hstack([X, X[:, :1] + X[:, 1:2], levels, rare])
+    model = LinearRegressor(loss, delta=1.0).fit(X, y)
+    assert (model.work_.way, model.work_.refused) == ("passes", "")
+    with way("direct"):
+        direct = LinearRegressor(loss, delta=1.0).fit(X, y)
+    np.testing.assert_allclose(model.coef_, direct.coef_, rtol=1e-7, atol=1e-9)
+    assert model.objective_ == pytest.approx(direct.objective_, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_several_targets_with_rows_of_high_leverage(loss):
+    X, y = cauchy()
+    Y = np.column_stack([y, y[::-1], 2.0 * y + X[:, 0]])
+    model = LinearRegressor(loss, delta=1.0).fit(X, Y)
+    for k, y in enumerate(Y.T):
+        one = LinearRegressor(loss, delta=1.0).fit(X, y)
+        assert one.work_.way == "passes"
+        np.testing.assert_allclose(model.coef_[k], one.coef_, rtol=1e-9, atol=1e-12)
