@@ -1,4 +1,5 @@
-"""A pilot moved nearer to the minimiser by passes, where these are cheaper than rows.
+"""A pilot moved nearer to the minimiser by passes, where these are cheaper than rows: several
+targets share them, or columns are many.
 
 With a sample of k rows the pilot is about sqrt(m / k) off, whatever the noise, and as many rows, in
 proportion, are kept open. A step of Newton's method on the gradient of all rows,
@@ -55,17 +56,22 @@ def pull(part: Part, frame: Frame, loss: Loss, width: float, phi: np.ndarray) ->
     return Pull(adjoint, float(curvature / width if loss.is_corner else curvature))
 
 
-def moved_nearer(problem: AllRows, options: Options, tally: Tally) -> Steps[Pilot]:
-    """A pilot, in steps; Refused where there is none."""
+def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool) -> Steps[Pilot]:
+    """A pilot, in steps; Refused where there is none.
+
+    Where steps do not come nearer it is that of the whole sample, if rows are ``enough`` for it.
+    """
     try:
         start = pilot(problem, PART)
     except Refused:
+        if not enough:
+            raise
         return pilot(problem)
     if start.ties is not None:
         return start
     unlike = start.metric is not None or len(start.unknown.rare) or start.gram is None
     if unlike or not start.typical > 0.0:
-        return pilot(problem)
+        return _of_whole_sample(problem, enough)
     loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
     width = CORNER * start.typical / loss.steepest
     for _ in range(STEPS):
@@ -78,5 +84,11 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally) -> Steps[Pilo
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)
     first, last = lengths
     if not last <= CONTRACTED * first:
-        return pilot(problem)
+        return _of_whole_sample(problem, enough)
     return replace(start, phi=phi, rho=LEFT * last)
+
+
+def _of_whole_sample(problem: AllRows, enough: bool) -> Pilot:
+    if not enough:
+        raise Refused("Steps from a small sample do not tell where the fit is, and rows are few.")
+    return pilot(problem)

@@ -17,8 +17,9 @@ Sci. 12:279); here settled rows are not merged to two rows far away but to the l
 are, there are two knots as well as one, and the last pass gives the gradient and the duality gap of
 all the rows.
 
-Several targets share their passes, so that these cost less than rows: then a smaller sample and
-steps of Newton's method on all rows find phi0 (``nearer.py``), and few rows are kept.
+Where several targets share their passes, or the columns are many, passes cost less than the rows
+of a sample: then a smaller one and steps of Newton's method on all rows find phi0 (``nearer.py``),
+and few rows are kept.
 
 Whatever goes wrong (a sample without full rank, too many kept rows, no certificate) is Refused: the
 direct solver takes over.
@@ -52,6 +53,10 @@ from .ties import through_ties
 # for a corner. Of fewer rows all are kept open, up to so many entries of X, which are copied.
 ROWS_FOR_SAMPLE, ROWS_FOR_SAMPLE_OF_CORNER, OPEN_ENTRIES = 900, 300, 2**20
 OPEN_ENTRIES_OF_SPARSE = 2**24
+# Dense columns from which a step of Newton's method on all rows costs less than the rows that it
+# saves, and rows per column from which a sample is worth it then (measured): the step takes 2 m
+# flops for a row, and one of a sample or an open one m^2.
+MANY_COLUMNS, ROWS_OF_MANY_COLUMNS = 30, 100
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
 OPENED = 0.1  # of rho is what opening a few rows may change
@@ -90,8 +95,10 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
     if is_narrow(problem.loss):
         return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
     n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
-    enough = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
-    few = n <= (EAGER if eager else enough) * m
+    many = m >= MANY_COLUMNS and not problem.source.is_sparse
+    usual = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
+    usual, least = (EAGER, EAGER) if eager else (usual, ROWS_OF_MANY_COLUMNS if many else usual)
+    few = n <= least * m
     entries, most = problem.source.n_entries, OPEN_ENTRIES
     if problem.source.is_sparse:
         most = OPEN_ENTRIES_OF_SPARSE
@@ -102,8 +109,8 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
     if few:
         start = least_squares_of_all(problem)
     else:
-        nearer = moved_nearer(problem, options, tally)
-        start = (yield from nearer) if shared else pilot(problem)
+        nearer = moved_nearer(problem, options, tally, n > usual * m)
+        start = (yield from nearer) if shared or many else pilot(problem)
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
     problem, start, options = _in_units_of(start, problem, options)

@@ -83,6 +83,32 @@ def test_passes_and_kept_rows(kind, loss):
 
 
 @pytest.mark.parametrize("loss", ROBUST)
+@pytest.mark.parametrize("rows_per_column", [150, 1000])
+def test_of_many_columns_few_rows_are_kept(loss, rows_per_column):
+    X, y = tall("t(2)", rows_per_column * 40, 40)
+    model = LinearRegressor(loss, delta=DELTA).fit(X, y)
+    work = model.work_
+    assert work.way == "passes"
+    assert work.n_passes <= 5 + work.n_fixups  # two steps, settle, verify, one for the gap at most
+    assert work.n_kept < 0.25 * len(y)
+    with way("direct"):
+        direct = LinearRegressor(loss, delta=DELTA).fit(X, y)
+    np.testing.assert_allclose(model.coef_, direct.coef_, rtol=1e-10, atol=1e-12)
+    assert model.objective_ == pytest.approx(direct.objective_, rel=1e-12)
+    assert model.dual_gap_ < 1e-12
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_few_rows_of_many_columns_that_steps_do_not_reach_go_the_direct_way(loss):
+    X, y = tall("t(2)", 15_000, 100)
+    X = X * np.random.default_rng(3).standard_cauchy((len(y), 1))
+    model = LinearRegressor(loss, delta=DELTA).fit(X, y)
+    assert model.work_.way == "direct"
+    assert "small sample" in model.work_.refused
+    assert model.dual_gap_ < 1e-10
+
+
+@pytest.mark.parametrize("loss", ROBUST)
 def test_a_small_fit_reads_the_data_once_after_its_least_squares(loss):
     assert LinearRegressor(loss, delta=DELTA).fit(*tall(n=442, p=10)).work_.n_passes == 1
 
