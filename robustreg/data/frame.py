@@ -137,7 +137,8 @@ class Frame:
         if issparse(C):
             of_all = PairProducts(C, once=True).gram(w)
         else:
-            of_all = np.dot(C.T, C if w is None else (C.T * w).T)
+            root = C if w is None else (C.T * np.sqrt(w)).T
+            of_all = np.dot(root.T, root)  # of one matrix: half the flops, and symmetric
         G[:rank, :rank] = unit[:, None] * of_all[kept][:, kept] * unit
         if self.intercept:
             ones = np.ones(C.shape[0]) if w is None else w
