@@ -156,7 +156,7 @@ def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Samp
     part, even, most = source.take(index), None, CLIPPED
     C = frame.centred(part)
     if reaching is None and not source.is_sparse and _is_heavy(frame, C):
-        reaching = reaches(problem)
+        reaching = reaches(problem, C)
     if reaching is not None:
         index, weights = drawn(source.w, n, size, reaching)
         part, even, most = source.take(index), C, CLIPPED * reaching[index]
@@ -238,10 +238,16 @@ def drawn(
     return index, w[index] / part
 
 
-def reaches(problem: AllRows) -> np.ndarray:
-    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one."""
+def reaches(problem: AllRows, C=None) -> np.ndarray:
+    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one.
+
+    C (k, p) are the centred columns of some rows, from which that is known.
+    """
     source, frame = problem.source, problem.frame
-    Z, _, _ = frame.take(source, spread_out(source.n_rows, SAMPLE_OF_CORNER * frame.n_cols))
+    if C is None:
+        some = spread_out(source.n_rows, SAMPLE_OF_CORNER * frame.n_cols)
+        C = frame.centred(source.take(some))
+    Z = frame.rows(C)
     typical = np.abs(Z[:, : frame.rank]).mean(axis=0)
     inverse = np.divide(1.0, typical, out=np.zeros(frame.rank), where=typical > 0.0)
     listed = sweep(source, sizes, frame, frame.spread(inverse / frame.rank))
