@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from ..numerics.order import median
 from ..numerics.precision import EPS
 from ..problem.solution import Status
 
@@ -124,7 +125,7 @@ def weighted_median(x: np.ndarray, w: np.ndarray | None) -> float:
     Between two entries it is their middle.
     """
     if w is None or w.min() == w.max():
-        return float(np.median(x))
+        return median(x)
     order = np.argsort(x)
     below, half = np.cumsum(w[order]), 0.5 * w.sum()
     lower = np.searchsorted(below, half * (1.0 - BORDER))
