@@ -34,7 +34,8 @@ Every fit tells in work_ what it took; verbose=1 prints the same, step by step:
             "scipy": solver="scipy"
   n_passes  over all rows; n_kept: rows kept open at most; n_fixups: rounds in which rows that had
             been settled wrongly were opened; n_iter: iterations of the slowest target
-  refused   why passes could not solve the problem, a sentence; empty if they did"""
+  refused   why passes could not solve the problem, a sentence; empty if they did
+  left_out  directions of X that were left out, too small for float64 but not dependent"""
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ class Rows:
     ``orthogonal``, whether the orthogonal fallback was needed; ``independent``, the columns of X
     that Z has, or None for all; ``spanned``, Z without the column of ones where it is made of
     fitted values, else None; ``terms`` (n,), the size of what y itself was rounded from, if y is
-    the residual of another fit.
+    the residual of another fit; ``faint`` (p, k) or None, what T has for the directions that were
+    left out though they are not quite dependent (``linalg.Spectrum``).
     """
 
     columns: DenseColumns | SparseColumns | CsrColumns
@@ -86,6 +87,12 @@ class Rows:
     independent: Independent | None = None
     spanned: Spanned | None = None
     terms: np.ndarray | None = None
+    faint: np.ndarray | None = None
+
+    @property
+    def n_faint(self) -> int:
+        """Directions that were left out though they are not quite dependent."""
+        return 0 if self.faint is None else self.faint.shape[1]
 
     @property
     def n_rows(self) -> int:
@@ -224,6 +231,20 @@ class Rows:
             if count >= self.n_cols:  # fewer rows at a time would cost as much
                 held, count = [linalg.triangle_of(np.vstack(held))], 0
         return linalg.triangle_of(np.vstack(held)) if count else held[0]
+
+    def with_faint(self) -> Rows:
+        """Rows with the directions that were left out as further columns, the last ones."""
+        assert self.faint is not None
+        F = np.column_stack([self.columns.dot(t) for t in self.faint.T])
+        F = F - (self.w @ F) / self.w.sum() if self.intercept else F
+        size = np.sqrt(self.w @ np.square(F) / self.w.sum())
+        size = np.where(size > 0.0, size, 1.0)
+        own = np.zeros((len(self.B), self.n_cols))
+        own[:, : self.rank] = self.B
+        of_faint = self.columns.inverse_scale[:, None] * self.faint / size
+        Z = np.column_stack([self.take(slice(None)), F / size])
+        rows = dense_rows(Z, self.y, self.w, np.column_stack([own, of_faint]))
+        return replace(rows, terms=self.terms)
 
     def take(self, index: Any) -> np.ndarray:
         """The rows ``index`` of Z, dense (k, m)."""
@@ -457,8 +478,8 @@ def _orthogonal(plain: Rows) -> Rows:
     that basis.
     """
     inverse_scale = plain.columns.inverse_scale
-    T, rank = _basis_of_equal_rows(plain)
-    rows = replace(plain, rank=rank, basis=T, orthogonal=True)
+    T, rank, faint = _basis_of_equal_rows(plain)
+    rows = replace(plain, rank=rank, basis=T, orthogonal=True, faint=faint)
     if rank:
         _, sigma, Vt = np.linalg.svd(_slopes(rows, plain.w / plain.w.sum()))
         T = T @ (Vt.T / sigma)
@@ -470,8 +491,8 @@ def _orthogonal(plain: Rows) -> Rows:
     return replace(rows, B=inverse_scale[:, None] * T, basis=T, by_block=bool(by_block))
 
 
-def _basis_of_equal_rows(plain: Rows) -> tuple[np.ndarray, int]:
-    """(T (p, rank), rank), by the rank rule for rows that all have the same weight."""
+def _basis_of_equal_rows(plain: Rows) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """(T (p, rank), rank, ``faint``), by the rank rule for rows that all have the same weight."""
     inverse_scale = plain.columns.inverse_scale
     R = _slopes(plain, np.ones(plain.n_rows))
     size = np.linalg.norm(R, axis=0)
@@ -486,7 +507,11 @@ def _basis_of_equal_rows(plain: Rows) -> tuple[np.ndarray, int]:
         T[varying] = spectrum.V / spectrum.sigma / size[:, None]
     elif spectrum.rank:
         T[varying] = linalg.least_norm(spectrum, scale / size) / scale[:, None]
-    return T, spectrum.rank
+    if not spectrum.faint.size:
+        return T, spectrum.rank, None
+    faint = np.zeros((len(inverse_scale), spectrum.faint.shape[1]))
+    faint[varying] = spectrum.faint / size[:, None]
+    return T, spectrum.rank, faint
 
 
 def _slopes(rows: Rows, q: np.ndarray) -> np.ndarray:

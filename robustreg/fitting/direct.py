@@ -93,8 +93,13 @@ def finished(digits: Digits, target: Target, y) -> Fit:
         rank=rows.rank,
         orthogonal=rows.orthogonal,
         statuses=frozenset({status}),
-        work=Work("scipy" if spec.solver == "scipy" else "direct", 0, 0, 0, solution.work.n_iter),
+        work=_work(spec, target),
     )
+
+
+def _work(spec: Specification, target: Target) -> Work:
+    way, rows = "scipy" if spec.solver == "scipy" else "direct", target.rows
+    return Work(way, 0, 0, 0, target.solution.work.n_iter, left_out=rows.n_faint)
 
 
 def _refined(A: ExactMatrix, target: Target):

@@ -27,6 +27,9 @@ SHIFT_GROWTH = 100.0
 LAST_SHIFT = 1e4
 # Share of the largest singular value, for each column: a smaller one is rounding of the columns.
 RANK = 10.0 * EPS
+# The same, but for the root of the number of columns: what rounding makes of a dependent direction
+# is smaller.
+ROUNDED = 2.0 * EPS
 # Multiple of what noise in the columns makes of a singular value: a smaller one is not told from 0.
 BLURRED = 2.0
 # Share of the largest remaining row: a smaller one is too near the span of the rows chosen so far,
@@ -121,11 +124,14 @@ class Spectrum:
     """Singular values (descending, cut at the rank) and right singular vectors of a matrix.
 
     ``sigma`` is (rank,). ``V`` (m, rank) spans the row space, ``N`` (m, m - rank) the null space.
+    ``faint`` (m, k) are those of N, divided by their singular values, that the numbers tell from
+    dependent ones, but with too few digits to fit them.
     """
 
     sigma: np.ndarray
     V: np.ndarray
     N: np.ndarray
+    faint: np.ndarray
 
     @property
     def rank(self) -> int:
@@ -145,12 +151,15 @@ def spectrum(R: np.ndarray, noise: Any = 0.0, *, full: bool = True) -> Spectrum:
     """
     m = R.shape[1]
     if not R.any():
-        return Spectrum(np.zeros(0), np.zeros((m, 0)), np.eye(m))
+        return Spectrum(np.zeros(0), np.zeros((m, 0)), np.eye(m), np.zeros((m, 0)))
     _, sigma, Vt = np.linalg.svd(R, full_matrices=full)
     blurred = np.linalg.norm(Vt[: len(sigma)] * noise, axis=1)
     kept = sigma > np.maximum(RANK * m * sigma[0], BLURRED * blurred)
+    told = sigma > np.maximum(ROUNDED * np.sqrt(m) * sigma[0], BLURRED * blurred)
+    faint = told & ~kept
     dropped = np.append(~kept, np.ones(len(Vt) - len(sigma), dtype=bool))
-    return Spectrum(sigma[kept], Vt[: len(sigma)][kept].T, Vt[dropped].T)
+    some = Vt[: len(sigma)]
+    return Spectrum(sigma[kept], some[kept].T, Vt[dropped].T, some[faint].T / sigma[faint])
 
 
 def triangle_of(Z: np.ndarray) -> np.ndarray:

@@ -23,6 +23,11 @@ class Status(Enum):
         "best found and dual_gap_ tells how good they are. Check for nearly collinear columns or "
         "extreme weights, or try solver='scipy'."
     )
+    LEFT_OUT = (
+        "Directions of X that are too small to be fitted in float64 were left out, and other "
+        "coefficients in them may lower the objective; dual_gap_ bounds by how much. Rescale or "
+        "transform the columns that are nearly dependent, or penalise them."
+    )
     NOT_CANONICAL = (
         "The minimiser is not unique, and the one of least norm was not found: the coefficients "
         "are "
@@ -71,6 +76,9 @@ class Work:
         Iterations of the slowest target.
     refused : str
         Why passes could not solve the problem; empty if they did, or were not tried.
+    left_out : int
+        Directions of X that were left out though they are not quite dependent: float64 has too few
+        digits to fit them.
     """
 
     way: str
@@ -79,6 +87,7 @@ class Work:
     n_fixups: int
     n_iter: int
     refused: str = ""
+    left_out: int = 0
 
     def __str__(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
@@ -89,7 +98,14 @@ class Work:
             return f"{passes} over the rows{kept}, {self.n_iter} iteration{plural}."
         how = "by SciPy" if self.way == "scipy" else "directly, with all rows in memory"
         why = f" Not in passes: {self.refused}" if self.refused else ""
-        return f"Solved {how}, {self.n_iter} iteration{plural}.{why}"
+        return f"Solved {how}, {self.n_iter} iteration{plural}.{why}{self._exception()}"
+
+    def _exception(self) -> str:
+        if not self.left_out:
+            return ""
+        one = self.left_out == 1
+        directions = "One direction" if one else f"{self.left_out} directions"
+        return f" {directions} of X {'was' if one else 'were'} left out, too small for float64."
 
     def __add__(self, other: Work) -> Work:
         """Of two fits that share no pass, of which one is another target."""
@@ -100,6 +116,7 @@ class Work:
             n_fixups=self.n_fixups + other.n_fixups,
             n_iter=max(self.n_iter, other.n_iter),
             refused=self.refused or other.refused,
+            left_out=max(self.left_out, other.left_out),
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..data.rows import Rows
 from ..problem.duality import relative_gap
 from ..problem.losses import Loss
@@ -46,10 +48,20 @@ def solve(
         status = Status.EXACT if choice.canonical else Status.NOT_CANONICAL
     else:
         status = Status.ITERATIONS if pair.exhausted else Status.ROUNDING
+    if status is Status.EXACT and rows.faint is not None:
+        gap = max(gap, _gap_of_all(problem, choice.phi, pair.u, alpha))
+        status = status if gap <= tol else Status.LEFT_OUT
     work.n_iter = max(1, work.n_iter)
     options.report(f"{solver} solver, iteration {work.n_iter}: proof", rows.n_rows, gap)
     phi, unique = choice.phi, choice.unique
     return Solution(phi, rows.residual(phi), pair.u, objective, gap, unique, status, work)
+
+
+def _gap_of_all(problem: Problem, phi, u, alpha: float) -> float:
+    """The gap of phi (m,) and u (n,) with the directions that the rank rule has left out, too."""
+    rows = problem.rows.with_faint()
+    wide = ridge_problem(rows, problem.loss, alpha)
+    return relative_gap(wide, np.append(phi, np.zeros(rows.n_cols - len(phi))), u)[1]
 
 
 def _minimiser(loss: Loss):

@@ -33,6 +33,17 @@ def test_problems_that_the_fuzzer_found(name):
     assert not message
 
 
+def test_interior_points_do_not_go_in_circles():
+    X, y, _, parameters, _ = read_problem(DATA / "found" / "771001.npz")
+    with way("direct"):
+        model = LinearRegressor(**parameters).fit(X, y)
+    assert model.converged_
+    assert model.n_iter_ <= 30
+    with way("passes"):
+        passes = LinearRegressor(**parameters).fit(X, y)
+    assert np.allclose(model.coef_, passes.coef_, rtol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("loss", "alpha"), [("mse", 0.0), ("mae", 0.0), ("huber", 0.0), ("mse", 0.1), ("huber", 0.1)]
 )
