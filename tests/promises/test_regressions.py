@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from fuzz import timed
-from problems import LOSSES, slow
+from problems import LOSSES, slow, way
 from sklearn.exceptions import ConvergenceWarning
 from stored import DATA, read_arrays, read_problem
 
