@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from problems import way
 from scipy.optimize import nnls
 
+from robustreg import LinearRegressor
 from robustreg.solvers import least_distance as module
 from robustreg.solvers.least_distance import MANY, least_distance
 
@@ -95,3 +97,17 @@ def test_zero_is_the_nearest_point_if_it_satisfies_all(k):
 def test_many_unknowns_need_no_nonnegative_least_squares(monkeypatch):
     monkeypatch.setattr(module, "nnls", None)
     assert least_distance(*feasible(differences, 2 * MANY, 1)) is not None
+
+
+def test_factors_with_many_directions_have_the_canonical_answer(monkeypatch):
+    """Levels of two factors in few rows each: most sums of two levels are not unique."""
+    rng = np.random.default_rng(0)
+    X = np.hstack([np.eye(200)[rng.integers(0, 200, 1200)] for _ in range(2)])
+    y = rng.standard_t(2, len(X))
+    with way("direct"):
+        model = LinearRegressor("mae").fit(X, y)
+        monkeypatch.setattr(module, "MANY", X.shape[1])
+        slow = LinearRegressor("mae").fit(X, y)
+    assert not model.unique_
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_, slow.coef_, atol=1e-12 * np.abs(slow.coef_).max())
