@@ -19,7 +19,7 @@ from ..data.frame import Frame
 from ..data.independent import split
 from ..data.open_rows import open_rows, taken, with_columns
 from ..data.rows import Rows
-from ..data.source import Dependent, Refused, spread_out, sweep
+from ..data.source import Dependent, Refused, Source, spread_out, sweep
 from ..numerics import linalg
 from ..problem.duality import rounding
 from ..problem.losses import Loss
@@ -51,6 +51,7 @@ CLUSTER = 0.05
 LEAST_CLUSTER = 1e-8
 NOISE = 1e3  # of rounding: where the mean is no larger, all rows are fitted exactly
 WIDER_OF_SMOOTH = 1.25  # as WIDER of continuation.py: what is left of smoothing is not in it
+FEW_COLUMNS = 128  # of a sparse X: a dense K for its rows costs little
 HEAVY = 10.0  # a row is heavy from so many times the norm of others
 SLOWLY = (0.5, 0.35, 0.25, 0.25, 0.15, 0.1, 0.1)  # parts for ``approach`` where rows reach far
 
@@ -155,7 +156,7 @@ def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Samp
     index, weights = drawn(source.w, n, size)
     part, even, most = source.take(index), None, CLIPPED
     C = frame.centred(part)
-    if reaching is None and not source.is_sparse and _is_heavy(frame, C):
+    if reaching is None and may_reach_far(source, m) and _is_heavy(frame, C):
         reaching = reaches(problem, C)
     if reaching is not None:
         index, weights = drawn(source.w, n, size, reaching)
@@ -236,6 +237,13 @@ def drawn(
     index = np.unique(np.minimum(np.searchsorted(total, points), n - 1))
     part = np.minimum(1.0, chance[index] * (size / total[-1]))
     return index, w[index] / part
+
+
+def may_reach_far(source: Source, m: int) -> bool:
+    """Whether rows of high leverage are looked for: not among sparse rows of many columns, whose
+    metric would be dense.
+    """
+    return not source.is_sparse or m <= FEW_COLUMNS
 
 
 def reaches(problem: AllRows, C=None) -> np.ndarray:

@@ -45,7 +45,16 @@ from .all_rows import AllRows, Outcome
 from .gap import DISTANT, proved
 from .in_step import Pass, Steps
 from .nearer import moved_nearer
-from .pilot import HEAVY, Pilot, beside_corner, is_narrow, least_squares_of_all, pilot, reaches
+from .pilot import (
+    HEAVY,
+    Pilot,
+    beside_corner,
+    is_narrow,
+    least_squares_of_all,
+    may_reach_far,
+    pilot,
+    reaches,
+)
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
 
@@ -54,8 +63,8 @@ from .ties import through_ties
 ROWS_FOR_SAMPLE, ROWS_FOR_SAMPLE_OF_CORNER, OPEN_ENTRIES = 900, 300, 2**20
 OPEN_ENTRIES_OF_SPARSE = 2**24
 # Dense columns from which a step of Newton's method on all rows costs less than the rows that it
-# saves, and rows per column from which a sample is worth it then (measured): the step takes 2 m
-# flops for a row, and one of a sample or an open one m^2.
+# saves, where these are too many to keep all open, and rows per column from which a sample is worth
+# it then (measured): the step takes 2 m flops for a row, and one of a sample or an open one m^2.
 MANY_COLUMNS, ROWS_OF_MANY_COLUMNS = 30, 100
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
@@ -95,13 +104,13 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
     if is_narrow(problem.loss):
         return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
     n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
-    many = m >= MANY_COLUMNS and not problem.source.is_sparse
-    usual = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
-    usual, least = (EAGER, EAGER) if eager else (usual, ROWS_OF_MANY_COLUMNS if many else usual)
-    few = n <= least * m
     entries, most = problem.source.n_entries, OPEN_ENTRIES
     if problem.source.is_sparse:
         most = OPEN_ENTRIES_OF_SPARSE
+    many = m >= MANY_COLUMNS and entries > most and not problem.source.is_sparse
+    usual = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
+    usual, least = (EAGER, EAGER) if eager else (usual, ROWS_OF_MANY_COLUMNS if many else usual)
+    few = n <= least * m
     if few and entries > most:
         raise Refused(
             f"{n} rows are too few for a sample, and {entries} entries too many to keep open."
@@ -128,7 +137,7 @@ def _from_sample(problem: AllRows, start: Pilot, options: Options, tally: Tally)
         left = yield from _settled(problem, start, options, tally)
         return (yield from _verified(problem, start, left, options, tally))
     except Refused:
-        if start.metric is not None or problem.source.is_sparse:
+        if start.metric is not None or not may_reach_far(problem.source, problem.frame.n_cols):
             raise
         reaching = reaches(problem)
         if not reaching.max() > HEAVY:
