@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .data.blocks import dense
-from .data.rows import make_rows
+from .data.make_rows import make_rows
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
 from .numerics.precision import EPS

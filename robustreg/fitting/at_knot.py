@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.arrays import make_source
 from ..data.frame import make_frames
-from ..data.rows import make_rows
+from ..data.make_rows import make_rows
 from ..data.source import Dependent, Refused, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from robustreg.data.rows import dense_rows, make_rows
+from robustreg.data.make_rows import make_rows
+from robustreg.data.rows import dense_rows
 from robustreg.problem.penalties import Ridge
 
 N, P = 120, 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from robustreg.data.rows import make_rows
+from robustreg.data.make_rows import make_rows
 from robustreg.fitting.specification import Specification
 from robustreg.fitting.target import raw_of, solved, typical
 from robustreg.problem.losses import ABSOLUTE, SQUARED, corner, huber, smooth

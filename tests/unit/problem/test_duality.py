@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from robustreg.data.rows import make_rows
+from robustreg.data.make_rows import make_rows
 from robustreg.problem.duality import beyond, is_stationary, relative_gap
 from robustreg.problem.losses import ABSOLUTE, SQUARED, corner, huber, smooth
 from robustreg.problem.penalties import Ridge, ridge_problem

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from robustreg.data.rows import make_rows
+from robustreg.data.make_rows import make_rows
 from robustreg.problem.losses import ABSOLUTE, SQUARED, corner, smooth
 from robustreg.problem.solution import Options, Pair
 from robustreg.solvers.canonical import canonical

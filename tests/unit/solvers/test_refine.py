@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from exact import exact_solution
 
-from robustreg.data.rows import make_rows
+from robustreg.data.make_rows import make_rows
 from robustreg.numerics.exact import ExactMatrix
 from robustreg.problem.losses import SQUARED, corner, huber, smooth
 from robustreg.problem.penalties import ridge_problem

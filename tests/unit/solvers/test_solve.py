@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from robustreg.data.rows import make_rows
+from robustreg.data.make_rows import make_rows
 from robustreg.problem.duality import relative_gap
 from robustreg.problem.losses import Loss
 from robustreg.problem.penalties import ridge_problem
