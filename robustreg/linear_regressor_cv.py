@@ -147,7 +147,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     >>> y[::10] += 50.0  # gross errors
     >>> model = LinearRegressorCV().fit(X, y)
     >>> print(f"delta = {model.delta_:.2f}, coef =", model.coef_.round(2))
-    delta = 0.23, coef = [0.92 1.92 3.14]
+    delta = 0.23, coef = [0.92 1.93 3.14]
     """
 
     def __init__(

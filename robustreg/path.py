@@ -64,7 +64,7 @@ class DeltaPath:
     >>> path = delta_path([[1], [2], [3], [4], [5]], [0.8, 1.5, 1.8, 2.0, 25.0])
     >>> coef, intercept = path(0.1)
     >>> print(f"{len(path.deltas)} breakpoints; at 0.1: {coef[0]:.2f} x {intercept:+.2f}")
-    11 breakpoints; at 0.1: 0.55 x +0.25
+    12 breakpoints; at 0.1: 0.55 x +0.25
     """
 
     deltas: np.ndarray

@@ -115,5 +115,7 @@ def _outcome(problem: AllRows, phi, factor, seen: Pull, gap: float, tally: Tally
     cost = seen.cost + 0.5 * np.sum(np.square(problem.penalty_root @ phi))
     value = float(problem.unit * cost / problem.source.weight)
     if not problem.alpha:
-        phi = phi + factor.solve(seen.refit)
+        step = factor.solve(seen.refit)
+        phi = phi + step
+        phi[np.abs(phi) <= EPS * np.abs(step)] = 0.0  # what is left is the rounding of the step
     return Outcome(problem.frame, phi, value, float(gap), True, None, None, tally)
