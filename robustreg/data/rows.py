@@ -119,11 +119,13 @@ class Rows:
 
         Columns are nearly dependent, or units or weights many decades apart.
         """
-        if self.basis is None:
+        if self.basis is None and self.independent is None:
             return False
-        size = np.abs(self.B[self.B != 0.0])
-        return self.orthogonal and bool(
-            np.abs(self.basis).max(initial=0.0) > LARGE_COMBINATION
+        size, nearly = np.abs(self.B[self.B != 0.0]), False
+        if self.orthogonal and self.basis is not None:
+            nearly = np.abs(self.basis).max(initial=0.0) > LARGE_COMBINATION
+        return bool(
+            nearly
             or size.max(initial=0.0) > LARGE_RATIO_OF_UNITS * size.min(initial=np.inf)
             or self.w.max() > LARGE_RATIO_OF_WEIGHTS * self.w.min()
         )

@@ -110,7 +110,8 @@ def pilot(problem: AllRows, share: float = 1.0, reaching: np.ndarray | None = No
     # The penalty of the mean loss, so that it can stand beside any number of rows.
     L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
     # 1. From a part of the sample and far away.
-    few = rows.subset(spread_out(len(sample.t), max(len(sample.t) // FEW, 40 * rows.n_cols)))
+    size = max(len(sample.t) // FEW, 40 * max(1, rows.n_cols))
+    few = rows.subset(spread_out(len(sample.t), size))
     few = replace(few, gram_all=few.gram(few.w))
     part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
     ridge = linalg.factor_shifted(
