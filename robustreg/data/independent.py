@@ -37,7 +37,7 @@ from .source import Part, Source, sweep
 # well-conditioned.
 NEAR = 1e-8
 # Roundings of the terms of X_D - X_I J - 1 c' that the rounding of X and of the sum may leave.
-ROUNDED = 16.0
+ROUNDED = 4.0
 # A column is exchanged for one in which it has a larger coefficient, in the units of the data,
 EXCHANGE = 2.0
 # if it is at least this part of that column: the kept ones stay well-conditioned.

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..data.frame import Frame
 from ..data.independent import Independent, find_independent
+from ..data.rows import LARGE_RATIO_OF_UNITS
 from ..data.source import Refused, Source, sweep
 from .least_squares import NormalEquations, normal_equations
 
@@ -27,4 +28,7 @@ def independent_columns(
     found = find_independent(source, gram, shift, frame.inverse_scale)
     if found is None:
         raise Refused("Columns of X are nearly dependent, but not to the last digit.")
+    size = np.abs(found.B[found.B != 0.0])
+    if size.max(initial=0.0) > LARGE_RATIO_OF_UNITS * size.min(initial=np.inf):
+        raise Refused("Dependent columns of X are in units too far apart.")
     return found

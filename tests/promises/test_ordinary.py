@@ -21,7 +21,9 @@ from robustreg import LinearRegressor, certify
 
 TABLES = ["diabetes", "iris", "wine", "breast_cancer", "linnerud"]
 LOSSES = [{"loss": "mse"}, {"loss": "mae"}, {"loss": "huber", "delta": 1.0}]
-BINS = {"quantile_method": "averaged_inverted_cdf"}
+# Older versions of scikit-learn have one method only.
+METHODS = {"quantile_method": "averaged_inverted_cdf"}
+BINS = METHODS if "quantile_method" in KBinsDiscretizer().get_params() else {}
 PREPARED = {
     "raw": lambda: make_pipeline("passthrough"),
     "standard": StandardScaler,

@@ -203,16 +203,18 @@ def test_the_work_of_a_scale_is_added_up():
 def test_rows_that_show_what_a_sample_does_not_know_are_open_from_the_start(loss):
     """A copy of a level in all but two rows: few samples have one of those."""
     X, y = plain()
-    level, fixups = levels(len(y), 4, 1)[:, 0], 0
+    level, fixups, n_passed = levels(len(y), 4, 1)[:, 0], 0, 0
     for start in range(0, 24, 2):
         copy = level.copy()
         copy[np.flatnonzero(level)[start : start + 2]] = 0.0
         table = np.column_stack([X, level, copy])
         model = LinearRegressor(loss).fit(table, y + 40.0 * copy)
-        assert (model.work_.way, model.rank_) == (PASSES, 7)
+        assert model.rank_ == 7
         assert certify(model, table, y + 40.0 * copy).gap < 1e-12
         fixups += model.work_.n_fixups
+        n_passed += model.work_.way == PASSES
     assert fixups <= 2  # for other rows
+    assert n_passed >= 11  # two rows beyond the knot do not determine a coefficient
 
 
 def test_cross_validation_of_dependent_columns_is_that_of_the_independent_ones():
