@@ -36,6 +36,9 @@ RANK = 10.0 * EPS
 BLURRED = 2.0
 # Integers up to which a sum of a few products rounds nothing in float64.
 LARGEST_INTEGER = 2.0**31
+# Combinations of whole numbers have coefficients of whole numbers divided by it: of three columns
+# a = b + 2 c each one may be the dependent one.
+PARTS = 4.0
 
 lapack: Any = scipy_lapack  # the stubs do not know of its functions
 
@@ -165,21 +168,22 @@ def _not_exact(
 ) -> int:
     """How many columns ``others`` of [X, 1] are not known to be combinations of ``kept``.
 
-    ``combinations`` (len(kept), len(others)) are nearly right. The nearest with whole numbers, and
-    a constant, which needs the intercept, are checked in one pass. For whole numbers in X no
-    product or sum below is rounded, so that equal means equal. A constant column, and one that is
-    another or minus another, need no whole numbers.
+    ``combinations`` (len(kept), len(others)) are nearly right. The nearest with quarters of whole
+    numbers, and a constant, which needs the intercept, are checked in one pass. For whole numbers
+    in X no product or sum below is rounded, so that equal means equal. A constant column, and one
+    that is another or minus another, need no whole numbers.
     """
-    # 1. The combinations for the numbers of the data, with whole numbers.
+    # 1. The combinations for the numbers of the data, with quarters.
     raw = np.append(design.scale, 1.0)[: design.n_cols]
-    nearest = np.rint(combinations * raw[others] / raw[kept, None])
+    nearest = np.rint(PARTS * combinations * raw[others] / raw[kept, None]) / PARTS
     constant = np.zeros((1, len(others)))
     if design.intercept:  # always the last of those kept
         nearest[-1] = 0.0
         first = _rows(design, slice(0, 1))
         constant = _columns(first, others) - first[:, kept] @ nearest
     terms = np.abs(nearest).sum(axis=0)
-    simple = (terms == 0.0) | ((terms == 1.0) & (constant[0] == 0.0))
+    alone = (np.count_nonzero(nearest, axis=0) == 1) & (terms == 1.0)
+    simple = (terms == 0.0) | (alone & (constant[0] == 0.0))
 
     # 2. Whether they hold in all rows.
     def kernel(rows: slice, block: Any) -> np.ndarray:

@@ -36,6 +36,8 @@ TINY = np.finfo(np.float64).tiny
 # the tight ones, which are solved once more; how far, in units of the largest c, the result of that
 # may violate one, or it is not taken.
 CONTRADICTION, TIGHT_CONDITION, VIOLATION = 1e-14, 1e-12, 1e-9
+# In units of the largest c, a violation that no rounding explains: no x satisfies all inequalities.
+CONTRADICTED = 1e-3
 # Unknowns from which the dual method is faster than nonnegative least squares (measured).
 MANY = 100
 # Squared distance of a row of length 1 from the span of others, up to which it depends on them.
@@ -99,7 +101,10 @@ def _by_multipliers(A: np.ndarray, c: np.ndarray, unit: float) -> Nearest | None
     residual = E @ multipliers - f
     if -residual[-1] <= CONTRADICTION:
         return None
-    return Nearest(-residual[:-1] / residual[-1] * unit, np.flatnonzero(multipliers > 0.0))
+    x = -residual[:-1] / residual[-1] * unit
+    if np.any(A @ x - c < -CONTRADICTED * unit):
+        return None
+    return Nearest(x, np.flatnonzero(multipliers > 0.0))
 
 
 def _by_dual(A, c, unit: float, start: np.ndarray) -> Nearest | None:
