@@ -32,6 +32,9 @@ STALLED = 300
 # Ratio of the largest curvature of the penalty to its least, and to that of all rows.
 MOST_UNEVEN = 1e4
 
+# Part of the trace of all rows that is added to a Hessian: nothing but regular.
+REGULAR = 1e-12
+
 
 def solve_reference(problem: Problem, options: Options, work: Tally) -> Pair:
     """Dispatch on the loss; each branch returns an optimal pair."""
@@ -93,11 +96,13 @@ def _linear_program(Z, y, w, loss: Loss, options, work):
 
 def _huber(Z, y, w, G, h, loss: Loss, phi, most: int, work):
     """(phi, r, whether fewer than ``most`` iterations were enough) beside phi'G phi / 2 - h'phi."""
+    # A singular Hessian can keep the exact subproblem of some versions of SciPy busy for ever.
+    regular = REGULAR * float(w @ np.square(Z).sum(axis=1)) * np.eye(len(phi))
     result = minimize(
         lambda p: w @ loss.value(y - Z @ p) + 0.5 * p @ G @ p - h @ p,
         phi,
         jac=lambda p: G @ p - h - Z.T @ (w * loss.slope(y - Z @ p)),
-        hess=lambda p: (Z * (w * loss.curved(y - Z @ p))[:, None]).T @ Z + G,
+        hess=lambda p: (Z * (w * loss.curved(y - Z @ p))[:, None]).T @ Z + G + regular,
         method="trust-ncg" if _is_uneven(G, w) else "trust-exact",
         options={"gtol": 1e-15 * (w @ np.abs(y) + np.abs(h).max()) + 1e-300, "maxiter": most},
     )
