@@ -153,6 +153,8 @@ def _by_elimination(
     if not 0 < len(index) <= rows.n_cols:
         return None
     gram, w, u = rows.gram(rows.w * F), rows.w[index], u.copy()
+    if not np.trace(gram) > 0.0:  # rows of zeros, which hold nothing
+        return None
     common = np.trace(G) / np.trace(gram)  # both parts of M are of one size
     factor = linalg.factor(G + common * gram)
     if not factor.sound:
