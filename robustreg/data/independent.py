@@ -37,7 +37,8 @@ from .source import Part, Source, sweep
 # well-conditioned.
 NEAR = 1e-8
 # Roundings of the terms of X_D - X_I J - 1 c' that the rounding of X and of the sum may leave.
-ROUNDED = 4.0
+# In any row, and as a root mean square.
+ROUNDED, ROUNDED_MEAN = 4.0, 1.2
 # A column is exchanged for one in which it has a larger coefficient, in the units of the data,
 EXCHANGE = 2.0
 # if it is at least this part of that column: the kept ones stay well-conditioned.
@@ -45,6 +46,7 @@ SUBSTANTIAL = 1e-2
 # A coefficient of columns of unit size that is nothing but rounding of the Gram matrix; refined
 # ones are better by far.
 DUST, REFINED_DUST = 1e-7, 1e-13
+TINY = np.finfo(np.float64).tiny
 REFINEMENTS = 3  # each leaves a hundredth of the error, or less: more cannot help
 
 
@@ -146,7 +148,8 @@ def _proved(source: Source, gram, kept, others, J, shift, inverse_scale):
     unit = inverse_scale[kept, None]
     for _ in range(1 + REFINEMENTS):
         seen = sweep(source, leftover, _combination(kept, others, J, p), c)
-        if np.all(seen.worst <= ROUNDED * EPS):
+        mean = np.sqrt(seen.square / np.maximum(seen.size, TINY))
+        if np.all((seen.worst <= ROUNDED * EPS) & (mean <= ROUNDED_MEAN * EPS)):
             return J, c
         adjoint = unit * (seen.adjoint[kept] - np.outer(shift[kept], seen.total))
         step = factor.solve(np.vstack([adjoint, seen.total]) if intercept else adjoint)
@@ -170,16 +173,21 @@ def _combination(kept, others, J, p: int) -> np.ndarray:
 @dataclass(frozen=True, slots=True, eq=False)
 class Leftover:
     """Of E = X_D - X_I J - 1 c', (n, d): the ``worst`` entry of each column relative to its terms
-    (d,), X'(w E), the ``adjoint`` (p, d), and its ``total`` 1'(w E) (d,).
+    (d,), the sums of squares of entries, ``square``, and of their terms, ``size`` (d,); X'(w E),
+    the ``adjoint`` (p, d), and its ``total`` 1'(w E) (d,).
     """
 
     worst: np.ndarray
+    square: np.ndarray
+    size: np.ndarray
     adjoint: np.ndarray
     total: np.ndarray
 
     def __add__(self, other: Leftover) -> Leftover:
         return Leftover(
             np.maximum(self.worst, other.worst),
+            self.square + other.square,
+            self.size + other.size,
             self.adjoint + other.adjoint,
             self.total + other.total,
         )
@@ -188,16 +196,18 @@ class Leftover:
 def leftover(part: Part, N: np.ndarray, c: np.ndarray) -> Leftover:
     """The kernel of the pass that proves J: N (p, d) has X N = X_I J - X_D."""
     X, step = part.X, max(1, BLOCK // len(part.y))
-    worst, adjoint, total = np.empty(len(c)), np.empty(N.shape), np.empty(len(c))
+    worst, square, size, total = np.empty((4, len(c)))
+    adjoint = np.empty(N.shape)
     for start in range(0, len(c), step):
         some = slice(start, start + step)
         E = -(product(X, N[:, some]) + c[some])
         terms = product(abs(X), np.abs(N[:, some])) + np.abs(c[some])
         bad = np.divide(np.abs(E), terms, out=np.zeros_like(E), where=E != 0.0)
         worst[some] = bad.max(axis=0)
+        square[some], size[some] = np.square(E).sum(axis=0), np.square(terms).sum(axis=0)
         E = E if part.w is None else E * part.w[:, None]
         adjoint[:, some], total[some] = product(X.T, E), E.sum(axis=0)
-    return Leftover(worst, adjoint, total)
+    return Leftover(worst, square, size, adjoint, total)
 
 
 def _least_norm(kept, others, J, inverse_scale) -> np.ndarray:
