@@ -241,3 +241,14 @@ def test_rounding_of_one_row_does_not_hide_the_others():
             assert not model.converged_ or certify(model, X, y).gap <= 1e-9
             wrong += not model.converged_
     assert wrong  # or this shows nothing
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_penalty_on_copies_in_units_far_apart_is_exact(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((400, 4))
+    X = np.column_stack([X, 1e9 * X[:, 0], 1e-9 * X[:, 1]])
+    y = X[:, 0] + rng.standard_t(2, 400)
+    model = LinearRegressor("mae", alpha=0.01).fit(X, y)
+    assert model.converged_
+    assert certify(model, X, y).gap < 1e-12
