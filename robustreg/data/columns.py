@@ -265,9 +265,9 @@ class SparseColumns:
             grams = (gram_of_block(block, q[rows], T) for rows, block in self.blocks())
             total: Any = sum(grams)  # an array, as there is a block at least
             return total
-        M = np.empty((self.n_cols, self.n_cols))
         if not len(self.full):
             return self.sparse.gram(q)
+        M = np.empty((self.n_cols, self.n_cols))
         M[np.ix_(self.thin, self.thin)] = self.sparse.gram(q)
         M[np.ix_(self.full, self.full)] = self.dense.gram(q)
         cross = np.zeros((len(self.thin), len(self.full)))

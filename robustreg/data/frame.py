@@ -165,7 +165,7 @@ class Frame:
         part = source.take(index)
         Z = self.rows(self.centred(part))
         r = self.target(part) if phi is None else self.target(part) - np.dot(Z, phi)
-        return Z, r, np.ones(len(r)) if part.w is None else part.w
+        return Z, r, part.weights
 
     # -- the units of the data ----------------------------------------------------------------
     def raw(self, phi: np.ndarray) -> tuple[np.ndarray, float]:
@@ -187,18 +187,22 @@ class Frame:
         """B phi (p,), for the slopes of phi (rank,)."""
         return self.unit * phi if self.independent is None else self.independent.B @ phi
 
-    def _moved(self, b: np.ndarray) -> float:
-        """shift'b, where the shift of a dependent column follows from those of the others."""
+    @property
+    def _origin(self) -> np.ndarray | float:
+        """The shift of all columns of X (p,), of dependent ones what follows from others; or 0."""
         shift = self.shift if self.independent is None else self.independent.shift
-        return 0.0 if shift is None else float(shift @ b)
+        return 0.0 if shift is None else shift
+
+    def _moved(self, b: np.ndarray) -> float:
+        """shift'b."""
+        return float(np.sum(self._origin * b))
 
     def rounding(self, phi: np.ndarray) -> float:
         """How far off fitted values may be because coefficients are rounded in the units of the
         data.
         """
         b, b0 = self.raw(phi)
-        shift = self.shift if self.independent is None else self.independent.shift
-        moved = 0.0 if shift is None else np.abs(shift) @ np.abs(b)
+        moved = np.sum(np.abs(self._origin * b))
         offsets = (abs(b0) + abs(self.y_shift) + moved) / self.y_scale
         return float(EPS * (offsets + np.abs(phi).sum()))
 

@@ -36,8 +36,8 @@ from .source import Part, Source, sweep
 # may be dependent. Far above the rounding of a Gram matrix, and so small that those kept are
 # well-conditioned.
 NEAR = 1e-8
-# Roundings of the terms of X_D - X_I J - 1 c' that the rounding of X and of the sum may leave.
-# In any row, and as a root mean square.
+# What the rounding of X and of the sum may leave of X_D - X_I J - 1 c', in roundings of its terms:
+# in any row, and as a root mean square. Rounded sums of 30 columns leave 2.6 and 0.9 (measured).
 ROUNDED, ROUNDED_MEAN = 4.0, 1.2
 # A column is exchanged for one in which it has a larger coefficient, in the units of the data,
 EXCHANGE = 2.0

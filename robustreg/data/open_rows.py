@@ -38,8 +38,7 @@ def open_rows(
 def taken(frame: Frame, source: Any, index: np.ndarray | slice) -> Rows:
     """Some rows of a source, an index array or a slice; y (k,) is t."""
     part = source.take(index)
-    t = frame.target(part)
-    return open_rows(frame, [frame.centred(part)], t, np.ones(len(t)) if part.w is None else part.w)
+    return open_rows(frame, [frame.centred(part)], frame.target(part), part.weights)
 
 
 def joined(rows: Rows, more: Rows) -> Rows:

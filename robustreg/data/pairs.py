@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .blocks import BLOCK
+
 # Pairs of one group of rows: they stay in the cache while they are made.
 CHUNK = 2**16
 # Pairs that are kept, of 12 bytes each; if there are more, all are made again each time,
@@ -28,8 +30,6 @@ BATCH = 2**22
 # A pair costs as much as so many multiplications of a dense block (measured): a row with more than
 # a seventh of its entries is one of a dense block.
 DENSE_PER_PAIR = 100
-# Entries of a dense block: 2 MB of float64.
-BLOCK = 2**18
 # Rows and columns of a block that is turned over at a time.
 SQUARE = 128
 # The least number that int32 does not hold.

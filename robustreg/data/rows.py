@@ -109,6 +109,13 @@ class Rows:
         return self.columns.shift if self.independent is None else self.independent.shift
 
     @property
+    def has_own_columns(self) -> bool:
+        """Whether the columns of Z are those of X, each with a coefficient of its own: B is
+        diagonal.
+        """
+        return self.basis is None and self.independent is None
+
+    @property
     def is_sparse(self) -> bool:
         """Whether Gram matrices cost little, and copies of rows as dense ones much."""
         return self.basis is None and not isinstance(self.columns, DenseColumns)
@@ -119,7 +126,7 @@ class Rows:
 
         Columns are nearly dependent, or units or weights many decades apart.
         """
-        if self.basis is None and self.independent is None:
+        if self.has_own_columns:
             return False
         size, nearly = np.abs(self.B[self.B != 0.0]), False
         if self.orthogonal and self.basis is not None:
@@ -281,9 +288,9 @@ class Rows:
             slopes = self.slopes(phi) if slopes is None else slopes
             b, b0 = self.y_scale * slopes, 0.0
             if self.intercept:
-                level = (
-                    phi[-1] if self.spanned is None else phi[-1] + self._lacking(phi, slopes)[-1]
-                )
+                level = phi[-1]
+                if self.spanned is not None:
+                    level = level + self._lacking(phi, slopes)[-1]
                 b0 = self.y_shift + self.y_scale * level - self.shift @ b
         if not (np.all(np.isfinite(b)) and np.isfinite(b0)):
             raise ValueError(

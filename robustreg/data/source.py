@@ -50,6 +50,11 @@ class Part:
     w: np.ndarray | None
     begin: int = 0
 
+    @property
+    def weights(self) -> np.ndarray:
+        """w, or ones, (k,)."""
+        return np.ones(self.y.shape[-1]) if self.w is None else self.w
+
 
 class Sums:
     """A record that a pass adds up, field by field: arrays, numbers, lists, other such records."""

@@ -15,8 +15,8 @@ themselves, less that of the reference, which then is the same as the intercept:
 where A are the columns of the identity but for i0. ``size``, about sqrt(n), makes columns of unit
 mean square. No product with Z costs more than n operations, no Z'diag(q)Z more than n^2.
 
-Rows that do depend on the others (one row repeated, say) are rows of coefficients in A. They are
-found by Cholesky with pivots, and believed if the data agree to the last places.
+Where a row does depend on the others (one repeated, say) M is singular, and rows have an orthogonal
+basis instead (``make_rows.py``).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ROUNDS = 6
 class Spanned:
     """The matrix Z of the module, by its parts, and the root of the squared norm of b.
 
-    Attributes: ``keep`` (r,) are the rows of A that are those of the identity; ``reference``, i0,
+    Attributes: ``keep`` (r,) are the rows of A that are not 0; ``reference``, i0,
     or None without an intercept; ``t`` (r,), of the rows ``keep``; ``size``; ``root`` (k, r) with
     ||root phi[:r]|| = ||b||.
     """

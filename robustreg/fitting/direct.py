@@ -107,7 +107,7 @@ def _refined(A: ExactMatrix, target: Target):
     if (
         not len(target.solution.phi)
         or not target.rows.y.any()
-        or (target.alpha and (target.rows.basis is not None or target.rows.independent is not None))
+        or (target.alpha and not target.rows.has_own_columns)
     ):
         return None
     return refine(A, target.y, target.problem, target.solution)

@@ -36,14 +36,14 @@ CORNER = 0.5  # typical residuals, up to which the density of residuals at a cor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pull(Sums):
+class Descent(Sums):
     """Z'(w psi(r)) (m,), and E psi' times W."""
 
     adjoint: np.ndarray
     curvature: float
 
 
-def pull(part: Part, frame: Frame, loss: Loss, width: float, phi: np.ndarray) -> Pull:
+def descent(part: Part, frame: Frame, loss: Loss, width: float, phi: np.ndarray) -> Descent:
     """The kernel of a step from phi (m,); at a corner E psi' is told by residuals up to ``width``
     times the slopes.
     """
@@ -53,7 +53,7 @@ def pull(part: Part, frame: Frame, loss: Loss, width: float, phi: np.ndarray) ->
     near = (loss.smoothed(width) if loss.is_corner else loss).curved(r)
     curvature = np.count_nonzero(near) if w is None else np.dot(w, near)
     adjoint = frame.adjoint(C, v if w is None else w * v)
-    return Pull(adjoint, float(curvature / width if loss.is_corner else curvature))
+    return Descent(adjoint, float(curvature / width if loss.is_corner else curvature))
 
 
 def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool) -> Steps[Pilot]:
@@ -75,7 +75,7 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool)
     loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
     width = CORNER * start.typical / loss.steepest
     for _ in range(STEPS):
-        seen = yield Pass(pull, problem.frame, (loss, width, phi))
+        seen = yield Pass(descent, problem.frame, (loss, width, phi))
         factor = linalg.factor(start.gram * (seen.curvature / start.weight) + L.T @ L)
         step = factor.solve(seen.adjoint - L.T @ (L @ phi))
         lengths.append(float(np.sqrt(step @ (start.gram @ step) / start.weight)))

@@ -164,8 +164,7 @@ def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Samp
         part, even, most = source.take(index), C, CLIPPED * reaching[index]
         C = frame.centred(part)
     t = np.clip(frame.target(part), -most, most)
-    own = np.ones(len(t)) if part.w is None else part.w
-    return Sample(C, t, own if weights is None else weights, own, even)
+    return Sample(C, t, part.weights if weights is None else weights, part.weights, even)
 
 
 def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
@@ -340,8 +339,8 @@ def beside_corner(problem: AllRows, phi: np.ndarray) -> Pilot:
     size = SAMPLE_OF_CORNER * problem.frame.n_cols
     source, frame = problem.source, problem.frame
     part = source.take(spread_out(source.n_rows, size))
-    C, t = frame.centred(part), frame.target(part)
-    rows = open_rows(frame, [C], t, np.ones(len(t)) if part.w is None else part.w)
+    C = frame.centred(part)
+    rows = open_rows(frame, [C], frame.target(part), part.weights)
     _, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))
     typical = quantile(np.abs(rows.residual(phi)), 0.5)
     rho = KNOTS * problem.loss.steepest

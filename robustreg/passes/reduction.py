@@ -36,7 +36,7 @@ from ..data.rows import Rows
 from ..data.source import Refused
 from ..numerics import linalg
 from ..problem.duality import AT_BOUND
-from ..problem.losses import Loss
+from ..problem.losses import corner
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
@@ -152,9 +152,8 @@ def _beside_corner(problem: AllRows, options: Options, **how: bool) -> Steps[Out
 
     A narrow piece would take a step for each size on the way to it; the corner takes none.
     """
-    loss = problem.loss
-    corner = replace(problem, loss=Loss(loss.lower, loss.upper, 0.0, 0.0))
-    found = yield from reduced(corner, options, **how)
+    in_its_place = replace(problem, loss=corner(problem.loss.lower, problem.loss.upper))
+    found = yield from reduced(in_its_place, options, **how)
     phi = found.phi * (found.frame.y_scale / problem.frame.y_scale)
     start = beside_corner(problem, phi)
     problem, start, options = _in_units_of(start, problem, replace(options, start=None))

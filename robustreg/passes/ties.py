@@ -67,7 +67,7 @@ def pull(
     """
     size, far = sizes
     C, t = frame.centred(part), frame.target(part)
-    w = np.ones(len(t)) if part.w is None else part.w
+    w = part.weights
     noise = ROUNDED * (np.abs(t) + size)
     r = frame.residual_of(t, C, phi)
     # 1. The slopes, of the rows of F from c.

@@ -206,7 +206,7 @@ def _raw_of_some(rows: Rows, phi: list[np.ndarray]) -> np.ndarray:
     b = rows.y_scale * (vectors[:, : rows.rank] @ rows.B.T)
     b0 = np.zeros((len(b), 1))
     if rows.intercept:
-        b0 = rows.y_shift + rows.y_scale * vectors[:, -1:] - (b @ rows.columns.shift)[:, None]
+        b0 = rows.y_shift + rows.y_scale * vectors[:, -1:] - (b @ rows.shift)[:, None]
     return np.hstack([b, b0])
 
 

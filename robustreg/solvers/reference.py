@@ -32,7 +32,8 @@ STALLED = 300
 # Ratio of the largest curvature of the penalty to its least, and to that of all rows.
 MOST_UNEVEN = 1e4
 
-# Part of the trace of all rows that is added to a Hessian: nothing but regular.
+# Part of the trace of Z'diag(w)Z that is added to the diagonal of a Hessian, so that it is not
+# singular: far below what changes the steps.
 REGULAR = 1e-12
 
 

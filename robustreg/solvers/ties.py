@@ -25,7 +25,6 @@ import numpy as np
 
 from ..numerics import linalg
 from ..numerics.precision import EPS
-from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Options, Tally
 from .newton import newton
@@ -102,12 +101,7 @@ def dual_of_ties(problem: Problem, found: Ties) -> np.ndarray | None:
     h = rows.adjoint(pull) - problem.quadratic.gradient(found.phi)
     tied = rows.subset(np.flatnonzero(found.F))
     tied = replace(tied, y=np.zeros(tied.n_rows))
-    slopes = Problem(tied, smooth(loss), Quadratic(np.zeros((0, rows.n_cols)), h))
+    slopes = Problem(tied, loss.smoothed(1.0), Quadratic(np.zeros((0, rows.n_cols)), h))
     given = Options(DUAL_STEPS)
     pair = newton(slopes, np.zeros(rows.n_cols), tied.y, given, Tally(), DUAL_STEPS, enough=0.0)
     return None if pair.exhausted else pair.phi
-
-
-def smooth(loss: Loss) -> Loss:
-    """The smooth loss with the slopes of a corner."""
-    return Loss(loss.lower, loss.upper, loss.lower, loss.upper)
