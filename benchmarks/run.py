@@ -18,7 +18,6 @@ would take time from the next fit. Peak extra memory is that of NumPy's allocati
 """
 
 import argparse
-import csv
 import platform
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import numpy as np
 import scipy
 import sklearn
 from data import DESIGNS, NOISES, SHAPES, STORAGES, data
+from records import compare_with, keep
 from sklearn.linear_model import HuberRegressor, LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -40,6 +40,7 @@ from robustreg.fitting.at_knot import WAY
 LOSSES = ["mse", "huber", "mae"]
 PAUSE = 0.2
 SLOWER, BY = 1.10, 1.0  # what --against flags: a factor and milliseconds, both
+KEY = ("shape", "design", "noise", "storage", "loss")  # what a row is told by
 
 
 def seconds(model, X, y):
@@ -208,28 +209,6 @@ def growth():
         print(f"| {loss} | {' | '.join(f'{t:.1f}' for t in ms)} | {exponent:.2f} |")
 
 
-def compare_with(base_file, records):
-    def key(record):
-        return tuple(record[name] for name in ("shape", "design", "noise", "storage", "loss"))
-
-    with open(base_file) as file:
-        base = {key(record): float(record["ms"]) for record in csv.DictReader(file)}
-    slower = [
-        f"{key(record)}: {base[key(record)]:.1f} ms before, {record['ms']:.1f} ms now"
-        for record in records
-        if key(record) in base
-        and record["ms"] > max(SLOWER * base[key(record)], base[key(record)] + BY)
-    ]
-    print(
-        "\n".join(
-            ["slower than in " + base_file, *slower]
-            if slower
-            else ["nothing is slower than in " + base_file]
-        )
-    )
-    return 1 if slower else 0
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -275,11 +254,10 @@ def main():
                     records.append(record)
                     print(f"| {' | '.join(str(value) for value in record.values())} |", flush=True)
     if arguments.csv:
-        with open(arguments.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, records[0])
-            writer.writeheader()
-            writer.writerows(records)
-    return compare_with(arguments.against, records) if arguments.against else 0
+        keep(arguments.csv, records)
+    if not arguments.against:
+        return 0
+    return compare_with(arguments.against, records, KEY, SLOWER, BY)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ entries: ``proved`` is that gap.
 """
 
 import argparse
-import csv
 import platform
 import sys
 import warnings
@@ -21,6 +20,7 @@ import numpy as np
 import ordinary
 import scipy
 import sklearn
+from records import compare_with, keep
 from sklearn.linear_model import LinearRegression
 
 from robustreg import LinearRegressor, certify
@@ -34,6 +34,7 @@ TABLES = {
 REPEATS, LONGEST = 5, 10.0  # of each fit; no more of one when they have taken so many seconds
 PAUSE = 0.2  # after LinearRegression: BLAS keeps its threads spinning
 SLOWER, BY = 1.2, 2.0  # what --against flags: a factor and milliseconds, both
+KEY = ("table", "loss")  # what a row is told by
 JUDGED = 1e8  # entries of X up to which certify is asked
 
 
@@ -77,19 +78,6 @@ def rows_of(name, losses, n_most):
         }  # fmt: skip
 
 
-def compare_with(base_file, records):
-    with open(base_file) as file:
-        base = {(row["table"], row["loss"]): float(row["ms"]) for row in csv.DictReader(file)}
-    slower = [
-        f"{key}: {base[key]:.1f} ms before, {record['ms']:.1f} ms now"
-        for record in records
-        if (key := (record["table"], record["loss"])) in base
-        and record["ms"] > max(SLOWER * base[key], base[key] + BY)
-    ]
-    print("\n".join([f"slower than in {base_file}:", *slower] if slower else ["nothing is slower"]))
-    return 1 if slower else 0
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -112,11 +100,10 @@ def main():
             records.append(record)
             print(f"| {' | '.join(str(value) for value in record.values())} |", flush=True)
     if arguments.csv:
-        with open(arguments.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, records[0])
-            writer.writeheader()
-            writer.writerows(records)
-    return compare_with(arguments.against, records) if arguments.against else 0
+        keep(arguments.csv, records)
+    if not arguments.against:
+        return 0
+    return compare_with(arguments.against, records, KEY, SLOWER, BY)
 
 
 if __name__ == "__main__":

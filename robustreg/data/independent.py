@@ -55,7 +55,7 @@ class Independent:
     """X_D = X_I J + 1 c' for the columns D = ``others`` (d,) and I = ``kept`` (r,), ascending.
 
     ``shift`` (p,) is such that X_D - shift_D = (X_I - shift_I) J. In the units of ``scale_I``,
-    a = phi / scale_I, and b = B phi, B (p, r).
+    a = phi / scale_I, and b = B phi, B (p, r). ``n_passes`` over the rows have proved it.
     """
 
     kept: np.ndarray
@@ -63,6 +63,7 @@ class Independent:
     J: np.ndarray
     shift: np.ndarray
     B: np.ndarray
+    n_passes: int
 
     def slopes(self, b: np.ndarray) -> np.ndarray:
         """a (r,) of any b (p,)."""
@@ -85,10 +86,11 @@ def find_independent(
         found = _proved(source, gram, kept, others, J, shift, inverse_scale)
     if found is None:
         return None
-    J, c = found
+    J, c, n_passes = found
     shift = shift.copy()
     shift[others] = c + shift[kept] @ J
-    return Independent(kept, others, J, shift, _least_norm(kept, others, J, inverse_scale[kept]))
+    B = _least_norm(kept, others, J, inverse_scale[kept])
+    return Independent(kept, others, J, shift, B, n_passes)
 
 
 def split(gram: np.ndarray, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,10 +137,10 @@ def _chosen(gram, p: int, inverse_scale) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _proved(source: Source, gram, kept, others, J, shift, inverse_scale):
-    """(J (r, d), c (d,)), refined until the rows prove it; None if they do not."""
+    """(J (r, d), c (d,), passes), refined until the rows prove it; None if they do not."""
     p, intercept = len(inverse_scale), len(gram) > len(inverse_scale)
     if not len(others):
-        return J, np.zeros(0)
+        return J, np.zeros(0), 0
     inner = np.append(kept, p) if intercept else kept
     factor, c = linalg.factor(gram[np.ix_(inner, inner)]), np.zeros(len(others))
     if not factor.sound:
@@ -146,11 +148,11 @@ def _proved(source: Source, gram, kept, others, J, shift, inverse_scale):
     if intercept:  # as it is in one row
         c = -product(source.take(slice(0, 1)).X, _combination(kept, others, J, p))[0]
     unit = inverse_scale[kept, None]
-    for _ in range(1 + REFINEMENTS):
+    for k in range(1 + REFINEMENTS):
         seen = sweep(source, leftover, _combination(kept, others, J, p), c)
         mean = np.sqrt(seen.square / np.maximum(seen.size, TINY))
         if np.all((seen.worst <= ROUNDED * EPS) & (mean <= ROUNDED_MEAN * EPS)):
-            return J, c
+            return J, c, k + 1
         adjoint = unit * (seen.adjoint[kept] - np.outer(shift[kept], seen.total))
         step = factor.solve(np.vstack([adjoint, seen.total]) if intercept else adjoint)
         change = unit * step[: len(kept)]

@@ -15,7 +15,7 @@ from ..data.make_rows import make_rows
 from ..data.source import Dependent, Refused, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows
-from ..passes.dependence import PASSES_FOR_INDEPENDENCE, independent_columns
+from ..passes.dependence import independent_columns
 from ..passes.in_step import in_step
 from ..passes.least_squares import least_squares
 from ..passes.reduction import reduced
@@ -99,8 +99,8 @@ def _outcomes(source, spec: Specification, start) -> tuple[list[Outcome], int]:
         d, p = len(independent.others), source.n_features
         spec.tell(f"{d} of {p} columns depend on the others", source.n_rows)
     frames = [replace(frame, independent=independent) for frame in frames]
+    more = independent.n_passes + (sums is None)
     sums = None if sums is None else sums.of(frames[0])
-    more = PASSES_FOR_INDEPENDENCE - (sums is not None)
     return _minimisers(source, frames, spec, start, sums), more
 
 

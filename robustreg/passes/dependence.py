@@ -10,8 +10,6 @@ from ..data.rows import LARGE_RATIO_OF_UNITS
 from ..data.source import Refused, Source, sweep
 from .least_squares import NormalEquations, normal_equations
 
-PASSES_FOR_INDEPENDENCE = 2  # for the Gram matrix and for the proof, rarely more
-
 
 def independent_columns(
     source: Source, frame: Frame, sums: NormalEquations | None = None

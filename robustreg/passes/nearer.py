@@ -62,16 +62,16 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool)
     Where steps do not come nearer it is that of the whole sample, if rows are ``enough`` for it.
     """
     try:
-        start = pilot(problem, PART)
+        start = pilot(problem, tally, PART)
     except Refused:
         if not enough:
             raise
-        return pilot(problem)
+        return pilot(problem, tally)
     if start.ties is not None:
         return start
     unlike = start.metric is not None or len(start.unknown.rare) or start.gram is None
     if unlike or not start.typical > 0.0:
-        return _of_whole_sample(problem, enough)
+        return _of_whole_sample(problem, tally, enough)
     loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
     width = CORNER * start.typical / loss.steepest
     for _ in range(STEPS):
@@ -84,11 +84,11 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool)
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)
     first, last = lengths
     if not last <= CONTRACTED * first:
-        return _of_whole_sample(problem, enough)
+        return _of_whole_sample(problem, tally, enough)
     return replace(start, phi=phi, rho=LEFT * last)
 
 
-def _of_whole_sample(problem: AllRows, enough: bool) -> Pilot:
+def _of_whole_sample(problem: AllRows, tally: Tally, enough: bool) -> Pilot:
     if not enough:
         raise Refused("Steps from a small sample do not tell where the fit is, and rows are few.")
-    return pilot(problem)
+    return pilot(problem, tally)

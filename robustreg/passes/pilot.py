@@ -95,13 +95,16 @@ class Pilot:
         )
 
 
-def pilot(problem: AllRows, share: float = 1.0, reaching: np.ndarray | None = None) -> Pilot:
+def pilot(
+    problem: AllRows, tally: Tally, share: float = 1.0, reaching: np.ndarray | None = None
+) -> Pilot:
     """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly.
 
-    ``reaching`` (n,) are ``reaches`` of all rows, if some are known to reach far.
+    ``reaching`` (n,) are ``reaches`` of all rows, if some are known to reach far. Iterations are
+    not counted: those that are belong to the core.
     """
-    frame, loss, m, tally = problem.frame, problem.loss, problem.frame.n_cols, Tally()
-    sample = _sample(problem, share, reaching)
+    frame, loss, m, uncounted = problem.frame, problem.loss, problem.frame.n_cols, Tally()
+    sample = _sample(problem, tally, share, reaching)
     rows = open_rows(frame, [sample.C], sample.t, sample.w)
     known, unknown = _known(frame, rows, rare_columns(sample.C[:, frame.kept], RARE))
     rows = with_columns(rows, known)
@@ -118,10 +121,10 @@ def pilot(problem: AllRows, share: float = 1.0, reaching: np.ndarray | None = No
         few.gram_all + part.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
     )
     phi = ridge.solve(few.adjoint(few.w * few.y))
-    phi, _ = approach(part, phi, FAR, tally)
+    phi, _ = approach(part, phi, FAR, uncounted)
     # 2. From all of it and nearby.
     whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
-    phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, tally)
+    phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
     tied = _tied(whole, phi) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
@@ -150,7 +153,7 @@ class Sample:
     even: np.ndarray | None = None
 
 
-def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Sample:
+def _sample(problem: AllRows, tally: Tally, share: float, reaching: np.ndarray | None) -> Sample:
     source, frame = problem.source, problem.frame
     n, m = source.n_rows, frame.n_cols
     size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * max(m, 1) ** (1 / 3))
@@ -158,7 +161,7 @@ def _sample(problem: AllRows, share: float, reaching: np.ndarray | None) -> Samp
     part, even, most = source.take(index), None, CLIPPED
     C = frame.centred(part)
     if reaching is None and may_reach_far(source, m) and _is_heavy(frame, C):
-        reaching = reaches(problem, C)
+        reaching = reaches(problem, tally, C)
     if reaching is not None:
         index, weights = drawn(source.w, n, size, reaching)
         part, even, most = source.take(index), C, CLIPPED * reaching[index]
@@ -246,8 +249,8 @@ def may_reach_far(source: Source, m: int) -> bool:
     return not source.is_sparse or m <= FEW_COLUMNS
 
 
-def reaches(problem: AllRows, C=None) -> np.ndarray:
-    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one.
+def reaches(problem: AllRows, tally: Tally, C=None) -> np.ndarray:
+    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one; a pass.
 
     C (k, p) are the centred columns of some rows, from which that is known.
     """
@@ -258,6 +261,7 @@ def reaches(problem: AllRows, C=None) -> np.ndarray:
     Z = frame.rows(C)
     typical = np.abs(Z[:, : frame.rank]).mean(axis=0)
     inverse = np.divide(1.0, typical, out=np.zeros(frame.rank), where=typical > 0.0)
+    tally.n_passes += 1
     listed = sweep(source, sizes, frame, frame.spread(inverse / frame.rank))
     return np.maximum(np.concatenate(listed.size), 1.0)
 

@@ -119,7 +119,7 @@ def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) ->
         start = least_squares_of_all(problem)
     else:
         nearer = moved_nearer(problem, options, tally, n > usual * m)
-        start = (yield from nearer) if shared or many else pilot(problem)
+        start = (yield from nearer) if shared or many else pilot(problem, tally)
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
     problem, start, options = _in_units_of(start, problem, options)
@@ -139,10 +139,10 @@ def _from_sample(problem: AllRows, start: Pilot, options: Options, tally: Tally)
     except Refused:
         if start.metric is not None or not may_reach_far(problem.source, problem.frame.n_cols):
             raise
-        reaching = reaches(problem)
+        reaching = reaches(problem, tally)
         if not reaching.max() > HEAVY:
             raise
-    start = pilot(problem, 1.0, reaching)
+    start = pilot(problem, tally, reaching=reaching)
     left = yield from _settled(problem, start, options, tally)
     return (yield from _verified(problem, start, left, options, tally))
 

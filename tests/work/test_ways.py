@@ -100,7 +100,7 @@ TABLE = {
     a_copied_column: [(PASSES, 3, ""), *[(PASSES, 4, "")] * 2],
     all_levels_of_two_factors: [(PASSES, 3, ""), *[(PASSES, 4, "")] * 2],
     all_levels_in_csr: [(PASSES, 3, ""), *[(PASSES, 4, "")] * 2],
-    a_level_of_three_rows: [(PASSES, 2, ""), (PASSES, 4, ""), (PASSES, 4, "")],
+    a_level_of_three_rows: [(PASSES, 2, ""), (PASSES, 3, ""), (PASSES, 3, "")],
     an_interaction_of_rare_levels: [(PASSES, 3, ""), *[(PASSES, 4, "")] * 2],
     nearly_dependent_columns: [(DIRECT, 0, "nearly dependent")] * 3,
     mostly_zeros_in_csr: [(PASSES, 2, ""), (PASSES, 2, ""), (PASSES, 2, "")],
