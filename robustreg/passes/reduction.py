@@ -94,7 +94,9 @@ class Reduced:
     opened: np.ndarray
 
 
-def reduced(problem: AllRows, options: Options, *, eager=False, shared=False) -> Steps[Outcome]:
+def reduced(
+    problem: AllRows, options: Options, *, eager: bool = False, shared: bool = False
+) -> Steps[Outcome]:
     """Minimise over all rows, in steps; Refused where passes cannot.
 
     A sample is taken even where it saves no time if ``eager``. It is a better start than that of

@@ -1,11 +1,12 @@
 """The duality gap of all rows bounds what is missing, and is refused where it proves nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+from robustreg import LinearRegressor
 from robustreg.data.arrays import make_source
 from robustreg.data.frame import make_frame
 from robustreg.data.rows import dense_rows
@@ -15,6 +16,7 @@ from robustreg.passes.gap import PROVED, proved
 from robustreg.passes.pilot import Pilot
 from robustreg.passes.reduction import Reduced, reduced_problem
 from robustreg.passes.settling import SettlingRule, settle, verify
+from robustreg.problem.losses import huber
 from robustreg.problem.solution import Options, Pair, Solution, Tally
 from robustreg.solvers.solve import solve
 from unit.constructed import CORNERS, LOSSES, SMOOTH
@@ -235,3 +237,33 @@ def test_a_point_with_no_row_inside_the_quadratic_piece_is_refused(loss):
     far = case.found.phi + np.array([0.0, 0.0, 0.0, 1e6])
     with pytest.raises(Refused, match="The minimiser is not unique, or nearly so"):
         case.proof(far, case.found.u)
+
+
+def test_a_settled_row_whose_dual_leaves_its_box_is_no_proof():
+    """A light row of high leverage is outside at the minimiser, by 1e-5. Coefficients 2e-9 away,
+    where it is inside, have the same objective but for 1e-16, and a dual that is out of its box.
+    """
+    rng = np.random.default_rng(0)
+    X, w = rng.standard_normal((N + 1, P)), np.ones(N + 1)
+    X[N], w[N] = [1e4, 0.0, 0.0], 1e-8
+    y = X @ np.array([1.0, -2.0, 0.3]) + np.append(rng.standard_t(2, N), 10.0)
+    coef = LinearRegressor("huber", delta=1.0, fit_intercept=False).fit(X, y, w).coef_
+    y[N] = X[N] @ coef + 1.0 + 1e-5  # outside it pulls the same, wherever it is
+    source, loss, none = make_source(X, y, w), huber(1.0), np.zeros(0)
+    frame = replace(make_frame(source, False), y_scale=1.0)
+    problem = all_rows(source, frame, loss, 0.0)
+
+    def proof(size):
+        phi = frame.from_raw(coef + size * np.array([1.0, 0.0, 0.0]), 0.0)
+        rule = SettlingRule(phi, 1e-6, None)
+        sums = sweep(source, settle, frame, loss, rule, N)
+        assert not sums.kept.count
+        kept = dense_rows(np.zeros((0, P)), none, none, None, sums.gram)
+        left = Reduced(rule, phi, sums.gram, sums.h, sums.c, NONE, kept, NONE)
+        seen = sweep(source, verify, frame, loss, phi, np.inf, rule, NONE)
+        small = reduced_problem(problem, left)
+        return proved(problem, left, small, Pair(phi, none), True, seen, Tally())
+
+    assert proof(0.0).gap < PROVED
+    with pytest.raises(Refused, match="no proof"):
+        proof(2e-9)
