@@ -36,7 +36,7 @@ models = {
     "sklearn LinearRegression": LinearRegression(),
     "sklearn HuberRegressor": HuberRegressor(max_iter=1000),
 }
-print(f"{'':<25} {'MAE':>6} {'RMSE':>6} {'median':>6} {'seconds':>8}   dual gap  certified")
+print(f"{'':<25} {'MAE':>6} {'RMSE':>6} {'median':>6} {'seconds':>8}   dual gap  certified  passes")
 coefficients = {}
 for name, model in models.items():
     columns = make_column_transformer(
@@ -48,9 +48,9 @@ for name, model in models.items():
     seconds = perf_counter() - start
     error = np.abs(test["arr_delay"] - pipeline.predict(test))
     proof = (
-        f"{model.dual_gap_:9.0e}  {model.converged_}"
+        f"{model.dual_gap_:9.0e}  {model.converged_!s:<9}  {model.work_.n_passes or model.work_.way}"
         if hasattr(model, "dual_gap_")
-        else "        -  -"
+        else "        -  -          -"
     )
     print(f"{name:<25} {error.mean():6.2f} {np.sqrt((error**2).mean()):6.2f} {error.median():6.2f} "
           f"{seconds:8.2f}  {proof}")  # fmt: skip

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
+MODULES = ("run", "data", "records")
 
 
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("run", "data"):
+    for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     import run
 
     yield run
-    for name in ("run", "data"):
+    for name in MODULES:
         sys.modules.pop(name, None)
 
 
@@ -50,7 +51,9 @@ def test_only_what_is_slower_by_a_factor_and_by_milliseconds_is_flagged(
         writer = csv.DictWriter(file, record("9x9", 1.0))
         writer.writeheader()
         writer.writerows([record("100x10", before), record("9x9", 1.0)])
-    assert run.compare_with(str(base), [record("100x10", now), record("7x7", 1e9)]) == int(slower)
+    records = [record("100x10", now), record("7x7", 1e9)]
+    told = run.compare_with(str(base), records, run.KEY, run.SLOWER, run.BY)
+    assert told == int(slower)
     assert ("100x10" in capsys.readouterr().out) == slower
 
 

@@ -35,7 +35,8 @@ def test_a_gram_matrix_is_that_of_the_dense_matrix(kind, once, monkeypatch):
     monkeypatch.setattr(pairs, "BATCH", 256)
     X = MATRICES[kind]
     made = PairProducts(sparse.csr_array(X), once)
-    for q in (RNG.standard_normal(len(X)), RNG.uniform(size=len(X)), None):
+    rng = np.random.default_rng(1)
+    for q in (rng.standard_normal(len(X)), rng.uniform(size=len(X)), None):
         expected = X.T @ X if q is None else (X.T * q) @ X
         np.testing.assert_allclose(made.gram(q), expected, rtol=1e-12, atol=1e-12)
 

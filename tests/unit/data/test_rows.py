@@ -252,8 +252,9 @@ def test_a_subset_has_the_same_coordinates(case):
 @pytest.mark.parametrize("intercept", [False, True])
 def test_more_columns_than_rows_fit_any_values_to_their_last_places(offset, intercept):
     """Whatever is lost in products of rows, on the way to the coordinates."""
-    A = RNG.standard_normal((30, 40)) + offset
-    y = RNG.standard_normal(30)
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((30, 40)) + offset
+    y = rng.standard_normal(30)
     rows = make_rows(A, np.ones(30), intercept).with_target(y)
     b, b0 = rows.raw(rows.factor.solve(rows.adjoint(rows.w * rows.y)))
     assert np.all(np.abs(A @ b + b0 - y) <= 1e-15 * (np.abs(A) @ np.abs(b) + abs(b0) + np.abs(y)))
