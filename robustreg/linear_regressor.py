@@ -113,7 +113,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         the rows), "direct" (all rows in memory) or "scipy"; ``n_passes`` over all rows; ``n_kept``,
         the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
         been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
-        the problem; ``left_out``, directions of X too small for float64, though not dependent.
+        the problem; ``left_out``, directions of X too small for float64, though not dependent;
+        ``n_repeats``, repeated rows, X and y alike, that were merged.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)

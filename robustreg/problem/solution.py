@@ -79,6 +79,8 @@ class Work:
     left_out : int
         Directions of X that were left out though they are not quite dependent: float64 has too few
         digits to fit them.
+    n_repeats : int
+        Rows that are equal to others in X and y, and were merged with them to one of their weight.
     """
 
     way: str
@@ -88,8 +90,13 @@ class Work:
     n_iter: int
     refused: str = ""
     left_out: int = 0
+    n_repeats: int = 0
 
     def __str__(self) -> str:
+        merged = f"{self.n_repeats:,} repeated rows merged. " if self.n_repeats else ""
+        return merged + self._solved()
+
+    def _solved(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
         if self.way == "passes":
             opened = f", opened {self.n_fixups} times" if self.n_fixups else ""
@@ -117,6 +124,7 @@ class Work:
             n_iter=max(self.n_iter, other.n_iter),
             refused=self.refused or other.refused,
             left_out=max(self.left_out, other.left_out),
+            n_repeats=max(self.n_repeats, other.n_repeats),
         )
 
 
