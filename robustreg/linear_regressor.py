@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
+from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
 from .problem.losses import ABSOLUTE, SQUARED, huber
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
+
+# How X and y are checked, and what is read as it is.
+CHECK = {
+    "accept_sparse": "csr",
+    "dtype": parameters.DTYPES,
+    "multi_output": True,
+    "y_numeric": True,
+}
+
+
+def _adds_up(estimator: LinearRegressor) -> bool:
+    """Whether a fit needs sums over the rows only; else an AttributeError says why not."""
+    loss = estimator.loss
+    if parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)] != "mse":
+        raise AttributeError(
+            f"partial_fit needs loss='mse', got {loss!r}: sums over the rows decide least squares, "
+            "but any row may decide another loss. Fit all rows at once, from disk if need be."
+        )
+    return True
 
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -110,11 +133,11 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         ``loss="huber"``.
     work_ : Work
         What the fit took, a record; ``print(model.work_)`` is a sentence. ``way`` is "passes" (over
-        the rows), "direct" (all rows in memory) or "scipy"; ``n_passes`` over all rows; ``n_kept``,
-        the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
-        been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
-        the problem; ``left_out``, directions of X too small for float64, though not dependent;
-        ``n_repeats``, repeated rows, X and y alike, that were merged.
+        the rows), "direct" (all rows in memory), "scipy" or "sums" (``partial_fit``); ``n_passes``
+        over all rows; ``n_kept``, the most rows kept open in passes; ``n_fixups``, rounds in which
+        rows were found that had been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why
+        passes could not solve the problem; ``left_out``, directions of X too small for float64,
+        though not dependent; ``n_repeats``, repeated rows, X and y alike, that were merged.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -221,28 +244,92 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         UserWarning
             If the estimated scale is 0: the coefficients are then those of the absolute loss.
         """
+        with self._as_before_if_it_fails():
+            fitted = self._fit(X, y, sample_weight)
+        self._warn(fitted)  # a warning that is made an error takes nothing back
+        return self
+
+    @available_if(_adds_up)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegressor:
+        """Fit to these rows and those of all earlier calls; for ``loss="mse"`` only.
+
+        However the rows are split, and in whatever order they come, the fit is that of all of them:
+        what is kept is not the rows but their moments, of as many numbers as there are pairs of
+        columns, and each call solves for the exact minimiser again.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some of the rows, at least one; the first call fixes the columns. A sparse X is made
+            dense by blocks.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets; the first call fixes how many.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent. All rows of
+            a batch may be absent, but not of the first.
+
+        Returns
+        -------
+        LinearRegressor
+            The fitted estimator itself.
+
+        Raises
+        ------
+        AttributeError
+            If ``loss`` is not ``"mse"``.
+        ValueError, TypeError
+            If a parameter, X, y or sample_weight is not what is allowed, or not as in the first
+            call; earlier calls then count as before.
+        MemoryError
+            If X has so many columns that a matrix with a number for each two of them is too large.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If ``dual_gap_ > tol``; or if the columns are so nearly dependent that directions of X
+            were left out, and the objective could be lowered in them by more than ``tol``.
+
+        See Also
+        --------
+        fit : The fit of rows that can be read at once; it forgets those of ``partial_fit``.
+
+        Notes
+        -----
+        Coefficients have the digits of a QR factorisation of all rows: 16, less a digit for each
+        decade by which columns are nearly dependent (``orthogonal_`` tells of five and more), and
+        less half a digit for each decade of calls. ``fit`` finds more of them in nearly dependent
+        columns. ``alpha`` and ``fit_intercept`` may be changed between calls; ``solver``,
+        ``max_iter`` and ``warm_start`` change nothing here.
+
+        Examples
+        --------
+        >>> from robustreg import LinearRegressor
+        >>> model = LinearRegressor("mse").partial_fit([[1], [2]], [0.8, 1.5])
+        >>> model = model.partial_fit([[3], [4]], [1.8, 2.0])
+        >>> print(f"{model.coef_[0]:.2f} x + {model.intercept_:.2f}")
+        0.39 x + 0.55
+        """
+        with self._as_before_if_it_fails():
+            fitted = self._partial_fit(X, y, sample_weight)
+        self._warn(fitted)
+        return self
+
+    @contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
         before = self.__dict__.copy()
         try:
             with default_errors():
-                fitted = self._fit(X, y, sample_weight)
+                yield
         except BaseException:
             self.__dict__ = before
             raise
-        self._warn(fitted)  # a warning that is made an error takes nothing back
-        return self
 
     @with_callbacks
     def _fit(self, X, y, sample_weight) -> Fit:
         spec = self._specification()
         data = X, y
-        check = {
-            "accept_sparse": "csr",
-            "dtype": parameters.DTYPES,
-            "multi_output": True,
-            "y_numeric": True,
-        }
         # A dense X is read often enough to see what is not finite on the way.
-        checked: Any = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        checked: Any = validate_data(self, *data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
@@ -252,9 +339,28 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
                 fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
                 progress.end(fitted.work)
         except NotFiniteError:
-            validate_data(self, *data, **check)
+            validate_data(self, *data, **CHECK)
             raise
         self._assign(fitted, X.dtype, y.ndim)
+        self.__dict__.pop("_running", None)
+        return fitted
+
+    def _partial_fit(self, X, y, sample_weight) -> Fit:
+        spec, running = self._specification(), getattr(self, "_running", None)
+        checked: Any = validate_data(self, X, y, **CHECK, reset=running is None)
+        X, y = checked
+        w = parameters.weights(sample_weight, X.shape[0], or_none=running is not None)
+        y = np.asarray(y, dtype=np.float64)
+        if running is not None and y.shape[1:] != running.y_shape:
+            raise ValueError(
+                f"y must have the targets of the first call, of shape (n_samples, "
+                f"{', '.join(map(str, running.y_shape))}); got shape {y.shape}."
+            )
+        with one_blas_thread():
+            running = Running.of(X, y, w) if running is None else running.with_rows(X, y, w)
+            fitted = fit_of(running, spec)
+        self._assign(fitted, running.dtype, y.ndim)
+        self._running = running
         return fitted
 
     def predict(self, X: Any) -> np.ndarray:

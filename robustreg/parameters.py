@@ -109,9 +109,9 @@ def flag(name: str, value) -> bool:
     return bool(value)
 
 
-def weights(sample_weight, n_samples: int) -> np.ndarray | None:
-    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all
-    0.
+def weights(sample_weight, n_samples: int, *, or_none: bool = False) -> np.ndarray | None:
+    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row; not all
+    are 0, unless there may be no row: ``or_none``.
     """
     if sample_weight is None:
         return None
@@ -140,7 +140,7 @@ def weights(sample_weight, n_samples: int) -> np.ndarray | None:
         )
     if np.any(w < 0):
         raise ValueError(f"sample_weight must be >= 0; got {w.min()!r} among its entries.")
-    if not np.any(w > 0):
+    if not np.any(w > 0) and not or_none:
         raise ValueError("sample_weight must have a positive entry; got only zeros.")
     return w
 

@@ -26,7 +26,7 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     ``start`` is None or (coef (k, p), intercept (k,)) to start from; ``rows()``, if given,
     are those of X and w for the direct way, w > 0.
     """
-    _check_size(*X.shape)
+    check_size(*X.shape)
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
         present = w > 0.0
@@ -45,7 +45,7 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])
 
 
-def _check_size(n: int, p: int) -> None:
+def check_size(n: int, p: int) -> None:
     """MemoryError, before any work, if the matrices of a fit of X (n, p) cannot be held."""
     k, memory = min(n, p), physical_memory()
     if LARGE_MATRICES * 8.0 * k * p > memory:

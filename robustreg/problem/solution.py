@@ -56,15 +56,23 @@ class Tally:
     n_fixups: int = 0  # rounds in which it had settled rows wrongly
 
 
+HOW = {
+    "direct": "directly, with all rows in memory",
+    "scipy": "by SciPy",
+    "sums": "from sums over the rows, each read once",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a fit took; ``print`` it for a sentence.
 
     Parameters
     ----------
-    way : {"passes", "direct", "scipy"}
+    way : {"passes", "direct", "scipy", "sums"}
         How it was solved: in a few passes over the rows, of which only those near a knot are kept;
-        directly, with all rows in memory; or by SciPy, for ``solver="scipy"``.
+        directly, with all rows in memory; by SciPy, for ``solver="scipy"``; or from sums over the
+        rows of all batches, by ``partial_fit``.
     n_passes : int
         Passes over all rows, of every trial of a scale; one that up to 16 targets share counts
         once. 0 on the direct way, which reads the rows as often as it iterates.
@@ -103,7 +111,7 @@ class Work:
             kept = f", {self.n_kept:,} rows kept{opened}" if self.n_kept else ""
             passes = "1 pass" if self.n_passes == 1 else f"{self.n_passes} passes"
             return f"{passes} over the rows{kept}, {self.n_iter} iteration{plural}."
-        how = "by SciPy" if self.way == "scipy" else "directly, with all rows in memory"
+        how = HOW[self.way]
         why = f" Not in passes: {self.refused}" if self.refused else ""
         return f"Solved {how}, {self.n_iter} iteration{plural}.{why}{self._exception()}"
 

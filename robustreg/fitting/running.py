@@ -1,0 +1,190 @@
+"""Least squares of rows that come in batches, from their moments (``data/moments.py``).
+
+With the root of the moments of [X, y], which are centred if there is an intercept,
+
+    R = ( T  z )        T (p, p), z (p,) for each target, rho (k,),
+        ( 0  rho )
+
+the objective (1 / 2W) sum w r^2 + (alpha / 2) ||b||^2 is
+
+    P(b) = (||z - T b||^2 + ||rho||^2 + W alpha ||b||^2) / 2W.
+
+It is minimised over b = B phi: B is diagonal, so that the columns of A = T B have size 1, or, where
+these are nearly dependent, such that they are orthonormal and b is the least of all with the same
+T b. The minimiser is that of the rows ( A, z ) above ( sqrt(W alpha) B, 0 ), by reflections. With M
+the triangle of these rows and g the gradient, the duality gap is ||M'^-1 g||^2 / 2W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..data.arrays import make_source
+from ..data.columns import CONSTANT, power_of_two
+from ..data.moments import Moments, moments
+from ..data.source import sweep
+from ..numerics import linalg
+from ..numerics.precision import EPS
+from ..problem.penalties import LARGEST_ROOT
+from ..problem.solution import Status, Work
+from .fit import check_size
+from .specification import Fit, Specification
+
+# What rounding makes of a sum of terms, in parts of their size: a safe margin.
+ROUNDED = 8.0 * EPS
+# What each of ``depth`` factorisations adds to the rounding of a column of size 1, as a random
+# walk: of dependent columns 7 EPS are left and less (measured).
+ROUNDED_BY_STEP = 8.0 * EPS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """All rows so far: the ``moments`` of [X, y], the shape of y behind its first axis,
+    ``y_shape``, and the ``dtype`` of X, float32 if that of all batches is.
+    """
+
+    moments: Moments
+    y_shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, X, y: np.ndarray, w: np.ndarray | None) -> Running:
+        """X (n, p; dense or CSR) and y (n,) or (n, k), with weights w (n,) >= 0, not all of them 0,
+        or None for ones. Raises ValueError if they are too large.
+        """
+        check_size(*2 * (X.shape[1] + y[:1].size,))
+        if w is not None and not w.all():
+            X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
+        Y = np.ascontiguousarray(y.reshape(len(y), -1).T)
+        with np.errstate(all="ignore"):  # what is not finite is found at the end
+            found = sweep(make_source(X, Y, w), moments)
+        return cls(_finite(found), y.shape[1:], X.dtype)
+
+    def with_rows(self, X, y: np.ndarray, w: np.ndarray | None) -> Running:
+        """The same and more rows; their weights may all be 0."""
+        if w is not None and not w.any():
+            return self
+        more = Running.of(X, y, w)
+        with np.errstate(all="ignore"):
+            found = self.moments + more.moments
+        both_single = self.dtype == more.dtype == np.float32
+        return Running(_finite(found), self.y_shape, more.dtype if both_single else np.dtype(float))
+
+    @property
+    def n_targets(self) -> int:
+        return int(np.prod(self.y_shape))
+
+
+def _finite(found: Moments) -> Moments:
+    if not (np.all(np.isfinite(found.R)) and np.isfinite(found.weight)):
+        raise ValueError(
+            "X, y or sample_weight has entries too large to be added up in float64; rescale them."
+        )
+    return found
+
+
+def fit_of(running: Running, spec: Specification) -> Fit:
+    """The fit of all rows so far."""
+    held, n_targets = running.moments, running.n_targets
+    p = len(held.shift) - n_targets
+    root = held.root(spec.fit_intercept)
+    unit = power_of_two(np.abs(root[:, p:]).max(axis=0))  # of the targets
+    columns, z, rest = _columns(held, root[:p, :p], spec), root[:p, p:], root[p:, p:] / unit
+    phi, gap, value = _solved(columns, z / unit, rest, held.weight * spec.alpha)
+    with np.errstate(over="ignore", invalid="ignore"):
+        coef = (columns.B @ phi * unit).T
+        intercept = np.zeros(n_targets)
+        if spec.fit_intercept:
+            intercept = held.mean[p:] - coef @ held.mean[:p]
+        objective = 0.5 * (value / held.weight) * unit * unit
+    if not (np.all(np.isfinite(coef)) and np.all(np.isfinite(intercept))):
+        raise ValueError(
+            "The coefficients overflow float64: the units of y are too large for those of X. "
+            "Rescale X or y."
+        )
+    status, left_out = Status.EXACT, columns.faint.shape[1]
+    if not np.all(gap <= spec.tol):
+        status = Status.LEFT_OUT if left_out else Status.ROUNDING
+    rank = columns.A.shape[1]
+    return Fit(
+        coef=coef,
+        intercept=intercept,
+        objective=objective,
+        gap=gap,
+        losses=(spec.loss,) * n_targets,
+        outliers=None,
+        scale=None,
+        scale_noise=None,
+        unique=rank == p or bool(spec.alpha),
+        rank=rank,
+        orthogonal=columns.orthogonal,
+        statuses=frozenset({status}),
+        work=Work("sums", 1, 0, 0, 1, left_out=left_out),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """A = T B (p, rank), B (p, rank) of the module; ``faint`` (p, k), orthonormal, are the
+    directions of T that are too small to be fitted, and not told apart from rounding;
+    ``orthogonal``, whether A is.
+    """
+
+    A: np.ndarray
+    B: np.ndarray
+    faint: np.ndarray
+    orthogonal: bool
+
+
+def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
+    """The independent columns of T (p, p), by the rank rule of ``linalg.spectrum``."""
+    p = len(T)
+    low, high = held.low[:p], held.high[:p]
+    peak = np.maximum(np.abs(low), np.abs(high))
+    empty = high - low <= CONSTANT * peak if spec.fit_intercept else peak == 0.0
+    unit = power_of_two(np.abs(T).max(axis=0, initial=0.0))
+    length = np.linalg.norm(T / unit, axis=0)
+    varying = ~empty & (length > 0.0)
+    size = unit[varying] * length[varying]
+    E, B = T[:, varying] / size, np.zeros((p, np.count_nonzero(varying)))
+    if linalg.factor_of_root(E).sound:
+        B[varying] = np.diag(1.0 / size)
+        return Columns(E, B, E[:, :0], False)
+    # The last place of the data, and the rounding of R, relative to the size of a column.
+    noise = EPS * peak[varying] / size * np.sqrt(held.weight)
+    noise = np.hypot(noise, ROUNDED_BY_STEP * np.sqrt(held.depth))
+    spectrum = linalg.spectrum(E, noise, full=False)
+    B = np.zeros((p, spectrum.rank))
+    if spectrum.rank:
+        B[varying] = linalg.least_norm(spectrum, 1.0 / size)
+    A = E @ (B[varying] * size[:, None])
+    return Columns(A, B, E @ spectrum.faint, True)
+
+
+def _solved(columns: Columns, z: np.ndarray, rest: np.ndarray, strength: float):
+    """(phi (rank, k), the gap and 2W P of each target (k,)) for z (p, k), ``rest`` (k, k) below it
+    and the penalty strength ||B phi||^2 / 2.
+    """
+    A, rank = columns.A, columns.A.shape[1]
+    L = np.sqrt(strength) * columns.B if strength else A[:0]
+    if not np.abs(L).max(initial=0.0) < LARGEST_ROOT:
+        raise ValueError(
+            "The penalty overflows float64: alpha is too large for columns as small as those of X. "
+            "Rescale them, or lower alpha."
+        )
+    targets = np.vstack([z, np.zeros((len(L), z.shape[1]))])
+    M = linalg.triangle_of(np.column_stack([np.vstack([A, L]), targets]))
+    M, right = M[:rank, :rank], M[:rank, rank:]
+    phi = solve_triangular(M, right) if rank else right
+    r = z - A @ phi
+    g = A.T @ r - L.T @ (L @ phi)
+    step = solve_triangular(M, g, trans=1) if rank else g
+    value = np.square(r).sum(axis=0) + np.square(rest).sum(axis=0) + np.square(L @ phi).sum(axis=0)
+    # What the step, and the directions left out, may lower it by, but for rounding.
+    lower = np.square(step).sum(axis=0) + np.square(columns.faint.T @ r).sum(axis=0)
+    terms = np.abs(z) + np.abs(A) @ np.abs(phi)
+    lower = np.maximum(0.0, lower - np.square(ROUNDED * terms).sum(axis=0))
+    return phi, np.divide(lower, value, out=np.zeros_like(value), where=lower > 0.0), value
