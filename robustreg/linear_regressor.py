@@ -137,7 +137,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         over all rows; ``n_kept``, the most rows kept open in passes; ``n_fixups``, rounds in which
         rows were found that had been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why
         passes could not solve the problem; ``left_out``, directions of X too small for float64,
-        though not dependent; ``n_repeats``, repeated rows, X and y alike, that were merged.
+        though not dependent; ``n_repeats``, repeated rows, X and y alike, that were merged;
+        ``digits`` that are right, where ``partial_fit`` knows of less than ten.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -296,10 +297,12 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Notes
         -----
         Coefficients have the digits of a QR factorisation of all rows: 16, less a digit for each
-        decade by which columns are nearly dependent (``orthogonal_`` tells of five and more), and
-        less half a digit for each decade of calls. ``fit`` finds more of them in nearly dependent
-        columns. ``alpha`` and ``fit_intercept`` may be changed between calls; ``solver``,
-        ``max_iter`` and ``warm_start`` change nothing here.
+        decade by which columns are nearly dependent, and half of one for each decade of calls.
+        Where less than ten are left ``work_.digits`` has their number, and ``print(model.work_)``
+        says so; ``fit`` finds more of them.
+
+        ``alpha`` and ``fit_intercept`` may be changed between calls; ``solver``, ``max_iter``,
+        ``warm_start`` and ``verbose`` change nothing here.
 
         Examples
         --------

@@ -35,9 +35,13 @@ from .specification import Fit, Specification
 
 # What rounding makes of a sum of terms, in parts of their size: a safe margin.
 ROUNDED = 8.0 * EPS
-# What each of ``depth`` factorisations adds to the rounding of a column of size 1, as a random
-# walk: of dependent columns 7 EPS are left and less (measured).
-ROUNDED_BY_STEP = 8.0 * EPS
+# What rounding leaves of dependent columns of size 1: in a block of 16,000 rows 24 EPS, and as a
+# random walk 1 EPS in each of ``depth`` factorisations (measured). Safe margins.
+ROUNDED_BY_BLOCK, ROUNDED_BY_STEP = 32.0 * EPS, 4.0 * EPS
+# Reciprocal condition number of columns of equal size, below which they are nearly dependent: the
+# Gram matrix, which has its square, loses more than half of the digits.
+NEARLY_DEPENDENT = np.sqrt(linalg.WELL_CONDITIONED)
+SURE = 10  # digits of coefficients that are taken for granted: of fewer the user is told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +113,8 @@ def fit_of(running: Running, spec: Specification) -> Fit:
     if not np.all(gap <= spec.tol):
         status = Status.LEFT_OUT if left_out else Status.ROUNDING
     rank = columns.A.shape[1]
+    digits = int(-np.log10(EPS * np.sqrt(held.depth) / columns.rcond))
+    work = Work("sums", 1, 0, 0, 1, left_out=left_out, digits=digits if digits < SURE else None)
     return Fit(
         coef=coef,
         intercept=intercept,
@@ -120,23 +126,25 @@ def fit_of(running: Running, spec: Specification) -> Fit:
         scale_noise=None,
         unique=rank == p or bool(spec.alpha),
         rank=rank,
-        orthogonal=columns.orthogonal,
+        orthogonal=columns.rcond < NEARLY_DEPENDENT,
         statuses=frozenset({status}),
-        work=Work("sums", 1, 0, 0, 1, left_out=left_out),
+        work=work,
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A = T B (p, rank), B (p, rank) of the module; ``faint`` (p, k), orthonormal, are the
-    directions of T that are too small to be fitted, and not told apart from rounding;
-    ``orthogonal``, whether A is.
+    """A = T B (p, rank) and B (p, rank) of the module.
+
+    ``faint`` (p, k), orthonormal, are the directions of T that are more than rounding, but too
+    small to be fitted; ``rcond`` is the reciprocal condition number of the independent ones, for
+    columns of equal size.
     """
 
     A: np.ndarray
     B: np.ndarray
     faint: np.ndarray
-    orthogonal: bool
+    rcond: float
 
 
 def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
@@ -150,18 +158,19 @@ def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
     varying = ~empty & (length > 0.0)
     size = unit[varying] * length[varying]
     E, B = T[:, varying] / size, np.zeros((p, np.count_nonzero(varying)))
-    if linalg.factor_of_root(E).sound:
+    if (factor := linalg.factor_of_root(E)).sound:
         B[varying] = np.diag(1.0 / size)
-        return Columns(E, B, E[:, :0], False)
+        return Columns(E, B, E[:, :0], np.sqrt(factor.rcond))
     # The last place of the data, and the rounding of R, relative to the size of a column.
     noise = EPS * peak[varying] / size * np.sqrt(held.weight)
-    noise = np.hypot(noise, ROUNDED_BY_STEP * np.sqrt(held.depth))
+    noise = noise + ROUNDED_BY_BLOCK + ROUNDED_BY_STEP * np.sqrt(held.depth)
     spectrum = linalg.spectrum(E, noise, full=False)
     B = np.zeros((p, spectrum.rank))
     if spectrum.rank:
         B[varying] = linalg.least_norm(spectrum, 1.0 / size)
-    A = E @ (B[varying] * size[:, None])
-    return Columns(A, B, E @ spectrum.faint, True)
+    A, sigma = E @ (B[varying] * size[:, None]), spectrum.sigma
+    rcond = float(sigma[-1] / sigma[0]) if spectrum.rank else 1.0
+    return Columns(A, B, E @ spectrum.faint, rcond)
 
 
 def _solved(columns: Columns, z: np.ndarray, rest: np.ndarray, strength: float):

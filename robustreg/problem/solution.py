@@ -89,6 +89,9 @@ class Work:
         digits to fit them.
     n_repeats : int
         Rows that are equal to others in X and y, and were merged with them to one of their weight.
+    digits : int or None
+        How many digits of the coefficients are right, about, where ``partial_fit`` knows that there
+        are less than ten: columns of X are nearly dependent. Else None.
     """
 
     way: str
@@ -99,6 +102,7 @@ class Work:
     refused: str = ""
     left_out: int = 0
     n_repeats: int = 0
+    digits: int | None = None
 
     def __str__(self) -> str:
         merged = f"{self.n_repeats:,} repeated rows merged. " if self.n_repeats else ""
@@ -116,6 +120,8 @@ class Work:
         return f"Solved {how}, {self.n_iter} iteration{plural}.{why}{self._exception()}"
 
     def _exception(self) -> str:
+        if self.digits is not None and not self.left_out:
+            return f" About {self.digits} digits are right: columns of X are nearly dependent."
         if not self.left_out:
             return ""
         one = self.left_out == 1
