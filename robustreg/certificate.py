@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
+from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
@@ -20,7 +21,6 @@ from .proof.coordinates import NotFiniteError
 from .proof.judge import judge, make_table
 from .proof.judged_problem import loss_of
 
-DTYPES = [np.float64, np.float32]
 OURS = (LinearRegressor, LinearRegressorCV)
 SOME = 20  # rows whose predictions are compared with the coefficients
 UNLIKE = 1e-3  # of the terms of a prediction: more than float32 rounds
@@ -106,6 +106,9 @@ def certify(
 
     Notes
     -----
+    X is never copied, so that it may be larger than memory (``numpy.memmap``); about ten numbers
+    are held for each row.
+
     While it runs BLAS keeps to one thread in the whole process, and threads of its own share the
     rows, as in a fit. The algebra is on the page "The certificate".
 
@@ -131,11 +134,13 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
             f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
         )
     # A dense X is read often enough to see what is not finite on the way.
-    data, check = (
-        (X, y),
-        {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True},
-    )
-    given = X
+    data, given = (X, y), X
+    check: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": parameters.DTYPES,
+        "multi_output": True,
+        "y_numeric": True,
+    }
     X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
@@ -144,14 +149,14 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
             f"y must be finite; got {targets[~np.isfinite(targets)][0]} among its entries."
         )
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
-    _check_predictions(estimator, given, X[:SOME], coef, intercepts)
+    _check_predictions(estimator, given, X[:SOME].astype(np.float64), coef, intercepts)
     alphas = np.broadcast_to(
         _penalty(estimator, alpha, np.ones(len(y)) if w is None else w), len(coef)
     )
     joint = ours and alpha is None and estimator.scale == "concomitant"
     scales = np.broadcast_to(getattr(estimator, "scale_", 1.0) if ours else 1.0, len(coef))
     if w is not None and not w.all():  # a row of weight zero is absent
-        X, targets, w = X[w > 0.0], targets[w > 0.0], w[w > 0.0]
+        X, targets, w = rows_where(X, w > 0.0), targets[w > 0.0], w[w > 0.0]
     intercept = bool(getattr(estimator, "fit_intercept", True))
     try:
         with one_blas_thread():

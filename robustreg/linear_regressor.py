@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
-from .data.blocks import NotFiniteError
+from .data.blocks import NotFiniteError, fitted_values
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.running import Running, fit_of
@@ -154,7 +154,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     Notes
     -----
     Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl``
-    and joblib set both), without a copy, in any memory order; float32 by block. The number of
+    and joblib set both), without a copy, in any memory order and of any dtype, so that X may be a
+    file larger than memory (``numpy.memmap``, ``numpy.load(mmap_mode="r")``). The number of
     threads does not change a single bit of the answer, nor does ``np.errstate``.
 
     While a fit runs BLAS keeps to one thread, with most builds (that of NumPy's wheels is one) in
@@ -387,8 +388,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             If X has other columns than in ``fit``, or is not finite.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return X @ self.coef_.T + self.intercept_
+        check = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "reset": False}
+        # A dense X is read once, by blocks of rows.
+        checked: Any = validate_data(self, X, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        try:
+            return fitted_values(checked, self.coef_, self.intercept_)
+        except NotFiniteError:
+            validate_data(self, X, **check)
+            raise
 
     def _specification(self) -> Specification:
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
@@ -419,7 +426,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     def _assign(self, fitted: Fit, dtype, y_ndim: int) -> None:
         """Fitted attributes from a record; one target given as a vector loses its axis."""
-        dtype = np.float32 if dtype == np.float32 else np.float64
+        dtype = np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
         one = y_ndim == 1
         self.coef_ = parameters.in_dtype(dtype, fitted.coef[0] if one else fitted.coef)
         self.intercept_ = parameters.in_dtype(

@@ -15,9 +15,11 @@ LOSSES = {
 }
 SOLVERS = ("auto", "scipy")
 SCALES = ("mad", "concomitant", "proposal2")
-# Dtypes that are read as they are, block by block; any other is converted to the first.
-DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
+# Dtypes that are read as they are, block by block, in either order of their bytes; any other is
+# converted to the first.
+NATIVE = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
           np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
+DTYPES = [*NATIVE, *(np.dtype(dtype).newbyteorder() for dtype in NATIVE)]
 
 
 def choice(name: str, value, allowed) -> str:
@@ -119,7 +121,7 @@ def weights(sample_weight, n_samples: int, *, or_none: bool = False) -> np.ndarr
         w = np.asarray(sample_weight)
         if np.iscomplexobj(w):
             raise TypeError
-        w = w.astype(np.float64)
+        w = np.asarray(w, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"sample_weight must hold real numbers; got {sample_weight!r}.") from None
     if w.ndim == 0:

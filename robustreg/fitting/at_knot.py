@@ -12,6 +12,7 @@ import numpy as np
 from ..data.arrays import make_source
 from ..data.frame import make_frames
 from ..data.make_rows import make_rows
+from ..data.present import in_memory
 from ..data.source import Dependent, Refused, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows
@@ -60,7 +61,8 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
 
     @functools.cache
     def rows():
-        return make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept)
+        w_of_all = np.ones(X.shape[0]) if w is None else w
+        return make_rows(in_memory(X), w_of_all, spec.fit_intercept)
 
     return rows
 

@@ -25,6 +25,7 @@ from scipy.linalg import solve_triangular
 from ..data.arrays import make_source
 from ..data.columns import CONSTANT, power_of_two
 from ..data.moments import Moments, moments
+from ..data.present import rows_where
 from ..data.source import sweep
 from ..numerics import linalg
 from ..numerics.precision import EPS
@@ -61,11 +62,11 @@ class Running:
         """
         check_size(*2 * (X.shape[1] + y[:1].size,))
         if w is not None and not w.all():
-            X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
+            X, y, w = rows_where(X, w > 0.0), y[w > 0.0], w[w > 0.0]
         Y = np.ascontiguousarray(y.reshape(len(y), -1).T)
         with np.errstate(all="ignore"):  # what is not finite is found at the end
             found = sweep(make_source(X, Y, w), moments)
-        return cls(_finite(found), y.shape[1:], X.dtype)
+        return cls(_finite(found), y.shape[1:], X.dtype.newbyteorder("="))
 
     def with_rows(self, X, y: np.ndarray, w: np.ndarray | None) -> Running:
         """The same and more rows; their weights may all be 0."""
