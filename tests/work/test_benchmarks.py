@@ -92,7 +92,7 @@ def test_files_larger_than_a_block_hold_the_same_rows_and_all_fits_see_them(
     reached = large.objectives(found, paths[1])
     assert found["robustreg huber"]["gap"] <= 1e-9
     assert reached["robustreg huber"] < reached["SGDRegressor huber, one epoch"]
-    model = LinearRegressor("mse").partial_fit(*map(np.concatenate, zip(*of_files[1])))
+    model = LinearRegressor("mse").partial_fit(*map(np.concatenate, zip(*of_files[1], strict=True)))
     assert reached["robustreg mse, partial_fit"] == pytest.approx(model.objective_, rel=1e-12)
 
 
