@@ -12,7 +12,8 @@ the objective (1 / 2W) sum w r^2 + (alpha / 2) ||b||^2 is
 It is minimised over b = B phi: B is diagonal, so that the columns of A = T B have size 1, or, where
 these are nearly dependent, such that they are orthonormal and b is the least of all with the same
 T b. The minimiser is that of the rows ( A, z ) above ( sqrt(W alpha) B, 0 ), by reflections. With M
-the triangle of these rows and g the gradient, the duality gap is ||M'^-1 g||^2 / 2W.
+the triangle of these rows and g the gradient, the duality gap is ||M'^-1 g||^2 / 2W. Directions too
+small to be fitted, though not dependent, are further columns of A and B, for the gap alone.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Running:
         """X (n, p; dense or CSR) and y (n,) or (n, k), with weights w (n,) >= 0, not all of them 0,
         or None for ones. Raises ValueError if they are too large.
         """
-        check_size(*2 * (X.shape[1] + y[:1].size,))
+        q = X.shape[1] + y[:1].size
+        check_size(q, q)
         if w is not None and not w.all():
             X, y, w = rows_where(X, w > 0.0), y[w > 0.0], w[w > 0.0]
         Y = np.ascontiguousarray(y.reshape(len(y), -1).T)
@@ -98,9 +100,9 @@ def fit_of(running: Running, spec: Specification) -> Fit:
     root = held.root(spec.fit_intercept)
     unit = power_of_two(np.abs(root[:, p:]).max(axis=0))  # of the targets
     columns, z, rest = _columns(held, root[:p, :p], spec), root[:p, p:], root[p:, p:] / unit
-    phi, gap, value = _solved(columns, z / unit, rest, held.weight * spec.alpha)
+    b, gap, value = _solved(columns, z / unit, rest, held.weight * spec.alpha)
     with np.errstate(over="ignore", invalid="ignore"):
-        coef = (columns.B @ phi * unit).T
+        coef = (b * unit).T
         intercept = np.zeros(n_targets)
         if spec.fit_intercept:
             intercept = held.mean[p:] - coef @ held.mean[:p]
@@ -110,10 +112,9 @@ def fit_of(running: Running, spec: Specification) -> Fit:
             "The coefficients overflow float64: the units of y are too large for those of X. "
             "Rescale X or y."
         )
-    status, left_out = Status.EXACT, columns.faint.shape[1]
+    rank, left_out, status = columns.rank, columns.left_out, Status.EXACT
     if not np.all(gap <= spec.tol):
         status = Status.LEFT_OUT if left_out else Status.ROUNDING
-    rank = columns.A.shape[1]
     digits = int(-np.log10(EPS * np.sqrt(held.depth) / columns.rcond))
     work = Work("sums", 1, 0, 0, 1, left_out=left_out, digits=digits if digits < SURE else None)
     return Fit(
@@ -135,17 +136,19 @@ def fit_of(running: Running, spec: Specification) -> Fit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A = T B (p, rank) and B (p, rank) of the module.
+    """A = T B and B (p, rank + k) of the module; the last k are the directions left out.
 
-    ``faint`` (p, k), orthonormal, are the directions of T that are more than rounding, but too
-    small to be fitted; ``rcond`` is the reciprocal condition number of the independent ones, for
-    columns of equal size.
+    ``rcond`` is the reciprocal condition number of the others, for columns of equal size.
     """
 
     A: np.ndarray
     B: np.ndarray
-    faint: np.ndarray
+    rank: int
     rcond: float
+
+    @property
+    def left_out(self) -> int:
+        return self.A.shape[1] - self.rank
 
 
 def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
@@ -158,43 +161,54 @@ def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
     length = np.linalg.norm(T / unit, axis=0)
     varying = ~empty & (length > 0.0)
     size = unit[varying] * length[varying]
-    E, B = T[:, varying] / size, np.zeros((p, np.count_nonzero(varying)))
+    E = T[:, varying] / size
     if (factor := linalg.factor_of_root(E)).sound:
+        B = np.zeros((p, len(size)))
         B[varying] = np.diag(1.0 / size)
-        return Columns(E, B, E[:, :0], np.sqrt(factor.rcond))
+        return Columns(E, B, len(size), np.sqrt(factor.rcond))
     # The last place of the data, and the rounding of R, relative to the size of a column.
     noise = EPS * peak[varying] / size * np.sqrt(held.weight)
     noise = noise + ROUNDED_BY_BLOCK + ROUNDED_BY_STEP * np.sqrt(held.depth)
     spectrum = linalg.spectrum(E, noise, full=False)
-    B = np.zeros((p, spectrum.rank))
-    if spectrum.rank:
-        B[varying] = linalg.least_norm(spectrum, 1.0 / size)
-    A, sigma = E @ (B[varying] * size[:, None]), spectrum.sigma
-    rcond = float(sigma[-1] / sigma[0]) if spectrum.rank else 1.0
-    return Columns(A, B, E @ spectrum.faint, rcond)
+    if not spectrum.rank:
+        return Columns(E[:, :0], np.zeros((p, 0)), 0, 1.0)
+    B, sigma = np.zeros((p, spectrum.rank + spectrum.faint.shape[1])), spectrum.sigma
+    B[varying] = np.column_stack(
+        [linalg.least_norm(spectrum, 1.0 / size), spectrum.faint / size[:, None]]
+    )
+    A = E @ (B[varying] * size[:, None])
+    return Columns(A, B, spectrum.rank, float(sigma[-1] / sigma[0]))
 
 
 def _solved(columns: Columns, z: np.ndarray, rest: np.ndarray, strength: float):
-    """(phi (rank, k), the gap and 2W P of each target (k,)) for z (p, k), ``rest`` (k, k) below it
-    and the penalty strength ||B phi||^2 / 2.
+    """(b (p, k), the gap and 2W P of each target (k,)) for z (p, k), ``rest`` (k, k) below it and
+    the penalty strength ||b||^2 / 2.
     """
-    A, rank = columns.A, columns.A.shape[1]
-    L = np.sqrt(strength) * columns.B if strength else A[:0]
+    A, B, rank = columns.A, columns.B, columns.rank
+    L = np.sqrt(strength) * B if strength else B[:0]
     if not np.abs(L).max(initial=0.0) < LARGEST_ROOT:
         raise ValueError(
             "The penalty overflows float64: alpha is too large for columns as small as those of X. "
             "Rescale them, or lower alpha."
         )
-    targets = np.vstack([z, np.zeros((len(L), z.shape[1]))])
-    M = linalg.triangle_of(np.column_stack([np.vstack([A, L]), targets]))
-    M, right = M[:rank, :rank], M[:rank, rank:]
-    phi = solve_triangular(M, right) if rank else right
+    if not rank:
+        return np.zeros((len(B), z.shape[1])), np.zeros(z.shape[1]), _squares(z) + _squares(rest)
+    # 1. The minimiser.
+    right = np.vstack([z, np.zeros((len(L), z.shape[1]))])
+    M = linalg.triangle_of(np.column_stack([np.vstack([A, L]), right]))
+    m = A.shape[1]
+    phi = np.zeros((m, z.shape[1]))
+    phi[:rank] = solve_triangular(M[:rank, :rank], M[:rank, m:])
+    # 2. By how much the objective may be lowered, but for rounding.
     r = z - A @ phi
-    g = A.T @ r - L.T @ (L @ phi)
-    step = solve_triangular(M, g, trans=1) if rank else g
-    value = np.square(r).sum(axis=0) + np.square(rest).sum(axis=0) + np.square(L @ phi).sum(axis=0)
-    # What the step, and the directions left out, may lower it by, but for rounding.
-    lower = np.square(step).sum(axis=0) + np.square(columns.faint.T @ r).sum(axis=0)
+    value = _squares(r) + _squares(rest) + _squares(L @ phi)
+    step = solve_triangular(M[:m, :m], A.T @ r - L.T @ (L @ phi), trans=1)
     terms = np.abs(z) + np.abs(A) @ np.abs(phi)
-    lower = np.maximum(0.0, lower - np.square(ROUNDED * terms).sum(axis=0))
-    return phi, np.divide(lower, value, out=np.zeros_like(value), where=lower > 0.0), value
+    lower = np.maximum(0.0, _squares(step) - _squares(ROUNDED * terms))
+    gap = np.divide(lower, value, out=np.zeros_like(value), where=lower > 0.0)
+    return B @ phi, gap, value
+
+
+def _squares(columns: np.ndarray) -> np.ndarray:
+    """The sums of squares of columns (j, k), (k,)."""
+    return np.square(columns).sum(axis=0)

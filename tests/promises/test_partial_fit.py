@@ -89,6 +89,9 @@ def test_directions_too_small_for_float64_are_left_out_with_a_warning():
     assert not model.converged_
     assert model.work_.left_out == 1
     assert model.dual_gap_ > 0.1
+    penalised = in_batches(wide, y, n_batches=1, alpha=1e-5)  # which leaves little in them
+    assert penalised.converged_
+    assert penalised.work_.left_out == 1
 
 
 @pytest.mark.parametrize(
