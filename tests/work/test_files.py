@@ -81,6 +81,14 @@ def test_rows_of_weight_zero_are_skipped_without_a_copy_of_the_others(files, los
     assert most < 8 * 20 * N
 
 
+def test_repeated_rows_are_merged_beside_absent_ones_too():
+    rng = np.random.default_rng(1)
+    X = np.repeat(rng.standard_normal((50, 30)), 1000, axis=0)
+    y, w = np.repeat(rng.standard_normal(50), 1000), rng.integers(0, 3, 50_000).astype(float)
+    model = LinearRegressor("mae").fit(X, y, w)
+    assert model.work_.n_repeats == np.count_nonzero(w) - 50
+
+
 def test_absent_rows_must_be_finite_too(files):
     X, y, w = np.array(files("C")), files("y"), files("w")
     X[np.flatnonzero(w == 0.0)[-1], 3] = np.nan
