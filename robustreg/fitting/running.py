@@ -1,19 +1,20 @@
 """Least squares of rows that come in batches, from their moments (``data/moments.py``).
 
-With the root of the moments of [X, y], which are centred if there is an intercept,
+The root of the moments of [X, y], which are centred if there is an intercept, has the blocks
 
-    R = ( T  z )        T (p, p), z (p,) for each target, rho (k,),
-        ( 0  rho )
+    ( Rx  t    )        Rx (p, p), t (p,) for each target, rest (k,),
+    ( 0   rest )
 
-the objective (1 / 2W) sum w r^2 + (alpha / 2) ||b||^2 is
+so that the objective (1 / 2W) sum w r^2 + (alpha / 2) ||b||^2 is
 
-    P(b) = (||z - T b||^2 + ||rho||^2 + W alpha ||b||^2) / 2W.
+    P(b) = (||t - Rx b||^2 + ||rest||^2 + W alpha ||b||^2) / 2W,
 
-It is minimised over b = B phi: B is diagonal, so that the columns of A = T B have size 1, or, where
-these are nearly dependent, such that they are orthonormal and b is the least of all with the same
-T b. The minimiser is that of the rows ( A, z ) above ( sqrt(W alpha) B, 0 ), by reflections. With M
-the triangle of these rows and g the gradient, the duality gap is ||M'^-1 g||^2 / 2W. Directions too
-small to be fitted, though not dependent, are further columns of A and B, for the gap alone.
+least squares in p rows. It is minimised over b = B phi: B is diagonal, so that the columns of Z =
+Rx B have size 1, or, where these are nearly dependent, such that they are orthonormal and b is the
+least of all with the same Rx b. The minimiser is that of the rows ( Z, t ) above ( L, 0 ), L =
+sqrt(W alpha) B, by reflections. With R the triangle of these rows and g the gradient, the duality
+gap is ||R'^-1 g||^2 / 2W. Directions too small to be fitted, though not dependent, are further
+columns of Z and B, for the gap alone.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def fit_of(running: Running, spec: Specification) -> Fit:
     p = len(held.shift) - n_targets
     root = held.root(spec.fit_intercept)
     unit = power_of_two(np.abs(root[:, p:]).max(axis=0))  # of the targets
-    columns, z, rest = _columns(held, root[:p, :p], spec), root[:p, p:], root[p:, p:] / unit
-    b, gap, value = _solved(columns, z / unit, rest, held.weight * spec.alpha)
+    columns, t, rest = _columns(held, root[:p, :p], spec), root[:p, p:] / unit, root[p:, p:] / unit
+    b, gap, value = _solved(columns, t, rest, held.weight * spec.alpha)
     with np.errstate(over="ignore", invalid="ignore"):
         coef = (b * unit).T
         intercept = np.zeros(n_targets)
@@ -128,7 +129,7 @@ def fit_of(running: Running, spec: Specification) -> Fit:
         scale_noise=None,
         unique=rank == p or bool(spec.alpha),
         rank=rank,
-        orthogonal=columns.rcond < NEARLY_DEPENDENT,
+        orthogonal=bool(columns.rcond < NEARLY_DEPENDENT),
         statuses=frozenset({status}),
         work=work,
     )
@@ -136,32 +137,32 @@ def fit_of(running: Running, spec: Specification) -> Fit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A = T B and B (p, rank + k) of the module; the last k are the directions left out.
+    """Z = Rx B and B (p, rank + k) of the module; the last k are the directions left out.
 
     ``rcond`` is the reciprocal condition number of the others, for columns of equal size.
     """
 
-    A: np.ndarray
+    Z: np.ndarray
     B: np.ndarray
     rank: int
     rcond: float
 
     @property
     def left_out(self) -> int:
-        return self.A.shape[1] - self.rank
+        return self.Z.shape[1] - self.rank
 
 
-def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
-    """The independent columns of T (p, p), by the rank rule of ``linalg.spectrum``."""
-    p = len(T)
+def _columns(held: Moments, Rx: np.ndarray, spec: Specification) -> Columns:
+    """The independent columns of Rx (p, p), by the rank rule of ``linalg.spectrum``."""
+    p = len(Rx)
     low, high = held.low[:p], held.high[:p]
     peak = np.maximum(np.abs(low), np.abs(high))
     empty = high - low <= CONSTANT * peak if spec.fit_intercept else peak == 0.0
-    unit = power_of_two(np.abs(T).max(axis=0, initial=0.0))
-    length = np.linalg.norm(T / unit, axis=0)
+    unit = power_of_two(np.abs(Rx).max(axis=0, initial=0.0))
+    length = np.linalg.norm(Rx / unit, axis=0)
     varying = ~empty & (length > 0.0)
     size = unit[varying] * length[varying]
-    E = T[:, varying] / size
+    E = Rx[:, varying] / size
     if (factor := linalg.factor_of_root(E)).sound:
         B = np.zeros((p, len(size)))
         B[varying] = np.diag(1.0 / size)
@@ -176,15 +177,15 @@ def _columns(held: Moments, T: np.ndarray, spec: Specification) -> Columns:
     B[varying] = np.column_stack(
         [linalg.least_norm(spectrum, 1.0 / size), spectrum.faint / size[:, None]]
     )
-    A = E @ (B[varying] * size[:, None])
-    return Columns(A, B, spectrum.rank, float(sigma[-1] / sigma[0]))
+    Z = E @ (B[varying] * size[:, None])
+    return Columns(Z, B, spectrum.rank, float(sigma[-1] / sigma[0]))
 
 
-def _solved(columns: Columns, z: np.ndarray, rest: np.ndarray, strength: float):
-    """(b (p, k), the gap and 2W P of each target (k,)) for z (p, k), ``rest`` (k, k) below it and
+def _solved(columns: Columns, t: np.ndarray, rest: np.ndarray, strength: float):
+    """(b (p, k), the gap and 2W P of each target (k,)) for t (p, k), ``rest`` (k, k) below it and
     the penalty strength ||b||^2 / 2.
     """
-    A, B, rank = columns.A, columns.B, columns.rank
+    Z, B, rank = columns.Z, columns.B, columns.rank
     L = np.sqrt(strength) * B if strength else B[:0]
     if not np.abs(L).max(initial=0.0) < LARGEST_ROOT:
         raise ValueError(
@@ -192,18 +193,18 @@ def _solved(columns: Columns, z: np.ndarray, rest: np.ndarray, strength: float):
             "Rescale them, or lower alpha."
         )
     if not rank:
-        return np.zeros((len(B), z.shape[1])), np.zeros(z.shape[1]), _squares(z) + _squares(rest)
+        return np.zeros((len(B), t.shape[1])), np.zeros(t.shape[1]), _squares(t) + _squares(rest)
     # 1. The minimiser.
-    right = np.vstack([z, np.zeros((len(L), z.shape[1]))])
-    M = linalg.triangle_of(np.column_stack([np.vstack([A, L]), right]))
-    m = A.shape[1]
-    phi = np.zeros((m, z.shape[1]))
-    phi[:rank] = solve_triangular(M[:rank, :rank], M[:rank, m:])
+    right = np.vstack([t, np.zeros((len(L), t.shape[1]))])
+    R = linalg.triangle_of(np.column_stack([np.vstack([Z, L]), right]))
+    m = Z.shape[1]
+    phi = np.zeros((m, t.shape[1]))
+    phi[:rank] = solve_triangular(R[:rank, :rank], R[:rank, m:])
     # 2. By how much the objective may be lowered, but for rounding.
-    r = z - A @ phi
+    r = t - Z @ phi
     value = _squares(r) + _squares(rest) + _squares(L @ phi)
-    step = solve_triangular(M[:m, :m], A.T @ r - L.T @ (L @ phi), trans=1)
-    terms = np.abs(z) + np.abs(A) @ np.abs(phi)
+    step = solve_triangular(R[:m, :m], Z.T @ r - L.T @ (L @ phi), trans=1)
+    terms = np.abs(t) + np.abs(Z) @ np.abs(phi)
     lower = np.maximum(0.0, _squares(step) - _squares(ROUNDED * terms))
     gap = np.divide(lower, value, out=np.zeros_like(value), where=lower > 0.0)
     return B @ phi, gap, value
