@@ -31,21 +31,24 @@ PENALTIES = ("alpha_", "lambda_", "alpha", "C")
 @overload
 def certify(
     estimator: Any, X: Any, y: Sequence[Sequence[float]], sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> list[Certificate]: ...  # fmt: skip
 
 
 @overload
 def certify(
     estimator: Any, X: Any, y: Sequence[float], sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> Certificate: ...  # fmt: skip
 
 
 @overload
 def certify(
     estimator: Any, X: Any, y: Any, sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> Any: ...  # fmt: skip
 
 
@@ -57,6 +60,7 @@ def certify(
     *,
     loss: str | None = None,
     delta: float | None = None,
+    quantile: float | None = None,
     alpha: float | None = None,
 ) -> Any:
     """Prove how far a fitted linear model is from the minimum of its loss.
@@ -81,11 +85,14 @@ def certify(
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
         The weights of the fit.
-    loss : {"mse", "mae", "huber"}, optional
+    loss : {"mse", "mae", "huber", "quantile"}, optional
         The loss; that of a ``LinearRegressor`` by default, and required for any other estimator.
     delta : float, optional
         The knot of Huber's loss in units of y; that of a ``LinearRegressor``, ``delta * scale_``,
         by default. A scale that was estimated is taken as it is.
+    quantile : float, optional
+        The level of the quantile loss, between 0 and 1; that of the estimator, which a
+        scikit-learn ``QuantileRegressor`` has, too, by default.
     alpha : float, optional
         The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside
         the weighted mean of the losses. By default that of a ``LinearRegressor``; that of a
@@ -120,14 +127,15 @@ def certify(
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
     with default_errors():
-        return _certified(estimator, X, y, sample_weight, loss, delta, alpha)
+        return _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha)
 
 
-def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
+def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
     """What ``certify`` returns for its arguments, which are checked here."""
     estimator, X = _last_step(estimator, X)
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
+    level = _level(estimator, loss, quantile)
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
         raise ValueError(
@@ -164,7 +172,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
             for b, b0, target, strength, s in zip(
                 coef, intercepts, targets.T, alphas, scales, strict=True
             ):
-                problem = _problem(estimator, loss, delta, float(strength), float(s), joint)
+                problem = _problem(estimator, loss, delta, level, float(strength), float(s), joint)
                 # Beside a loss that vanishes a penalty allows no slopes.
                 if s == 0.0 and strength and not joint:
                     flat = flat or make_table(np.zeros((len(target), 0)), intercept)
@@ -190,11 +198,20 @@ def _loss(estimator, loss, delta):
         parameters.number("delta", delta, positive=True)
     elif loss == "huber" and not ours:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
-    if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
+    if loss == "mae" and not ours and getattr(estimator, "quantile", 0.5) != 0.5:
         raise ValueError(
             f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}."
         )
     return loss
+
+
+def _level(estimator, loss, quantile) -> float:
+    """The level of the quantile loss, ValueError if it is missing or wrong; 0.5 for others."""
+    if quantile is None and loss == "quantile":
+        quantile = getattr(estimator, "quantile", None)
+        if quantile is None:
+            raise ValueError(f"quantile must be given for a {type(estimator).__name__}; got None.")
+    return 0.5 if quantile is None else parameters.quantile(quantile, loss)
 
 
 def _last_step(estimator, X):
@@ -226,7 +243,7 @@ def _called(value):
     )
 
 
-def _problem(estimator, loss, delta, strength, s, joint):
+def _problem(estimator, loss, delta, level, strength, s, joint):
     """What is to be judged: loss and alpha; if delta is not given, those of a scale s that was
     estimated.
     """
@@ -237,7 +254,7 @@ def _problem(estimator, loss, delta, strength, s, joint):
             strength, delta = 0.5 * strength * s if joint else strength, delta * s
         else:
             loss, strength = "mae", 0.5 * strength / delta if joint else 0.0
-    return {"loss": loss_of(loss, delta), "alpha": strength, "name": loss}
+    return {"loss": loss_of(loss, delta, level), "alpha": strength, "name": loss}
 
 
 def _coefficients(estimator, n_features, n_targets):

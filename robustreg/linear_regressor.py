@@ -21,7 +21,7 @@ from .fitting.fit import fit
 from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
-from .problem.losses import ABSOLUTE, SQUARED, huber
+from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
 
@@ -46,7 +46,7 @@ def _adds_up(estimator: LinearRegressor) -> bool:
 
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Linear regression under squared, absolute or Huber loss, solved exactly.
+    """Linear regression under squared, absolute, Huber or quantile loss, solved exactly.
 
     Minimises over coefficients b and intercept b0
 
@@ -59,12 +59,17 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     Parameters
     ----------
-    loss : {"mse", "mae", "huber"}, default="mse"
+    loss : {"mse", "mae", "huber", "quantile"}, default="mse"
         ``"mse"`` (or ``"squared_error"``): r^2 / 2. ``"mae"`` (or ``"absolute_error"``): abs(r).
         ``"huber"``: r^2 / 2 up to ``abs(r) = delta`` and ``delta * (abs(r) - delta / 2)`` beyond.
+        ``"quantile"``: ``quantile * r`` for r > 0 and ``(quantile - 1) * r`` for r < 0.
     delta : float, default=1.35
         The residual at which Huber's loss turns from quadratic to linear, in the units of y.
         Positive; in units of ``scale`` if that is another than 1. Used by ``loss="huber"`` only.
+    quantile : float, default=0.5
+        The level of the quantile that is fitted, between 0 and 1: the part of the rows below the
+        fit. Other than 0.5 with ``loss="quantile"`` only. At 0.5 the coefficients are those of
+        ``"mae"``, and ``objective_`` is half of its.
     scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
         What ``delta`` is a multiple of: the knot of Huber's loss is at ``delta * scale_``. A
         positive number is taken as it is, in units of y. The others estimate the scale of the
@@ -79,10 +84,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Whether to fit an intercept.
     solver : {"auto", "scipy"}, default="auto"
         ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber),
-        smoothing, interior point and crossover (mae); of many rows only those near a knot, once one
-        pass over the data has settled the others and until another has verified it. ``"scipy"``:
-        the same problems through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize`` and
-        ``scipy.optimize.linprog``; slow, for a second opinion.
+        smoothing, interior point and crossover (mae, quantile); of many rows only those near a
+        knot, once one pass over the data has settled the others and until another has verified it.
+        ``"scipy"``: the same problems through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize``
+        and ``scipy.optimize.linprog``; slow, for a second opinion.
     max_iter : int, default=1000
         The most iterations of a fit, per target. An exact fit commonly takes 3 to 30; a scale that
         is estimated takes several fits, which share them.
@@ -149,7 +154,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
-    sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming.
+    sklearn.linear_model.QuantileRegressor : Quantile loss by linear programming.
 
     Notes
     -----
@@ -171,7 +176,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     .. [1] P. J. Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35 (1964).
     .. [2] S. Portnoy and R. Koenker, "The Gaussian Hare and the Laplacian Tortoise", Statist. Sci.
        12 (1997).
-    .. [3] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
+    .. [3] R. Koenker and G. Bassett, "Regression Quantiles", Econometrica 46 (1978).
+    .. [4] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
        (1990).
 
     Examples
@@ -188,6 +194,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         loss: str = "mse",
         *,
         delta: float = 1.35,
+        quantile: float = 0.5,
         scale: float | str = 1.0,
         alpha: float = 0.0,
         fit_intercept: bool = True,
@@ -199,6 +206,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     ):
         self.loss = loss
         self.delta = delta
+        self.quantile = quantile
         self.scale = scale
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -403,10 +411,12 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         loss = parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)]
         parameters.count("verbose", self.verbose, least=0)
         delta = parameters.number("delta", self.delta, positive=True)
+        level = parameters.quantile(self.quantile, loss)
         scale = parameters.scale(self.scale, loss, delta)
         knot = delta if isinstance(scale, str) else delta * scale
+        losses = {"mse": SQUARED, "mae": ABSOLUTE, "huber": huber(knot), "quantile": pinball(level)}
         return Specification(
-            loss={"mse": SQUARED, "mae": ABSOLUTE, "huber": huber(knot)}[loss],
+            loss=losses[loss],
             rule=Rule(scale, delta) if isinstance(scale, str) else None,
             alpha=parameters.number("alpha", self.alpha, positive=False),
             fit_intercept=parameters.flag("fit_intercept", self.fit_intercept),

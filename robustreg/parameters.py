@@ -10,6 +10,7 @@ LOSSES = {
     "mse": "mse",
     "mae": "mae",
     "huber": "huber",
+    "quantile": "quantile",
     "squared_error": "mse",
     "absolute_error": "mae",
 }
@@ -89,6 +90,20 @@ def scale(value, loss: str, delta: float) -> float | str:
     if value == "concomitant" and delta <= 1.0:
         raise ValueError(f"delta must be greater than 1 with scale='concomitant'; got {delta!r}.")
     return value
+
+
+def quantile(value, loss: str) -> float:
+    """A number between 0 and 1, both excluded; other than 0.5 for the quantile loss only."""
+    kind = "a number between 0 and 1, both excluded"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"quantile must be {kind}; got {value!r} of type {type(value).__name__}.")
+    if not 0.0 < float(value) < 1.0:
+        raise ValueError(f"quantile must be {kind}; got {value!r}.")
+    if loss != "quantile" and value != 0.5:
+        raise ValueError(
+            f"quantile must be 0.5 with loss={loss!r}, which has no level to choose; got {value!r}."
+        )
+    return float(value)
 
 
 def count(name: str, value, *, least: int) -> int:
