@@ -154,6 +154,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
+    quantile_process : Many levels of a quantile at once.
     sklearn.linear_model.QuantileRegressor : Quantile loss by linear programming.
 
     Notes

@@ -31,6 +31,8 @@ from .target import too_fine
 
 # Targets that share their passes at most: the open rows of all of them are in memory at once.
 TOGETHER = 16
+# Levels of one target that do: their bands overlap, and they are commonly 19 or 21.
+LEVELS_TOGETHER = 32
 # Which way a fit goes: "auto" tries passes where they are worth it, "passes" tries them from 2 rows
 # per column, "direct" never.
 WAY: ContextVar[str] = ContextVar("robustreg_way", default="auto")
@@ -71,23 +73,32 @@ def _in_passes(X, Y, w, spec: Specification, start) -> Fit:
     """The fit in two or three passes, which targets share, so many at a time."""
     _check_worth(X, spec)
     fits = []
-    for first in range(0, Y.shape[1], TOGETHER):
-        some = slice(first, first + TOGETHER)
+    most = LEVELS_TOGETHER if spec.losses else TOGETHER
+    for first in range(0, Y.shape[1], most):
+        some = slice(first, first + most)
         source = make_source(X, _targets(Y[:, some]), w)
         starts = None if start is None else (start[0][some], start[1][some])
-        outcomes, more = _outcomes(source, spec, starts)
+        given = replace(spec, losses=spec.losses[some])
+        outcomes, more = _outcomes(source, given, starts)
         for outcome in outcomes:
             if not outcome.gap <= spec.tol:
                 raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
-        found = together([_fit(source, k, outcome, spec) for k, outcome in enumerate(outcomes)])
+        found = [_fit(source, k, outcome, given.of(k)) for k, outcome in enumerate(outcomes)]
+        found = together(found)
         n_passes = more + max(outcome.tally.n_passes for outcome in outcomes)
         fits.append(replace(found, work=replace(found.work, n_passes=n_passes)))
     return together(fits)
 
 
 def _targets(Y: np.ndarray) -> np.ndarray:
-    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target."""
-    return np.ascontiguousarray(Y.T) if Y.shape[1] > 1 else Y[:, 0]
+    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target; one that is repeated is not
+    copied.
+    """
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    if Y.strides[1] == 0:
+        return np.broadcast_to(np.ascontiguousarray(Y[:, 0]), Y.shape[::-1])
+    return np.ascontiguousarray(Y.T)
 
 
 def _outcomes(source, spec: Specification, start) -> tuple[list[Outcome], int]:
@@ -117,7 +128,7 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
         return least_squares(problem, Options(1, spec.tell), sums)
     fits = []
     for k, (y, frame) in enumerate(zip(np.atleast_2d(source.y), frames, strict=True)):
-        problem = all_rows(source.with_target(y), frame, spec.loss, spec.alpha)
+        problem = all_rows(source.with_target(y), frame, spec.of(k).loss, spec.alpha)
         guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.tell, guess)
         fits.append(reduced(problem, options, eager=WAY.get() == "passes", shared=len(frames) > 1))

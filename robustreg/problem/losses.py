@@ -154,7 +154,9 @@ class Loss:
         """The slope on a side, if bounded: upper for ``side`` > 0, lower for < 0, 0 for 0."""
         if self.is_symmetric:
             return self.upper * np.sign(side)
-        return np.where(side > 0.0, self.upper, np.where(side < 0.0, self.lower, 0.0))
+        pull = np.where(side > 0.0, self.upper, self.lower)
+        pull[side == 0.0] = 0.0
+        return pull
 
     def pull_of_zone(self, zone: np.ndarray) -> np.ndarray:
         """The slope of a corner on the side ``zone`` (k,), -1, 0 or 1: lower, 0 or upper."""
