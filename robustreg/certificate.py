@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 from . import parameters
 from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
-from .linear_regressor import LinearRegressor
+from .linear_regressor import CHECK, LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .proof.certificate import Certificate
 from .proof.coordinates import NotFiniteError
@@ -136,20 +136,10 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     level = _level(estimator, loss, quantile)
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
-        raise ValueError(
-            f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
-        )
+    _check_names(estimator, X)
     # A dense X is read often enough to see what is not finite on the way.
     data, given = (X, y), X
-    check: dict[str, Any] = {
-        "accept_sparse": "csr",
-        "dtype": parameters.DTYPES,
-        "multi_output": True,
-        "y_numeric": True,
-    }
-    X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+    X, y = check_X_y(*data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     if not np.all(np.isfinite(targets)):
@@ -180,9 +170,18 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
                 else:
                     certificates.append(judge(table, target, w, b, b0, **problem))
     except NotFiniteError:
-        check_X_y(*data, **check)
+        check_X_y(*data, **CHECK)
         raise
     return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _check_names(estimator, X) -> None:
+    """ValueError if the columns of a frame X have other names than those of the fit."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
+        raise ValueError(
+            f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
+        )
 
 
 def _loss(estimator, loss, delta):

@@ -26,7 +26,7 @@ from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
 
 # How X and y are checked, and what is read as it is.
-CHECK = {
+CHECK: dict[str, Any] = {
     "accept_sparse": "csr",
     "dtype": parameters.DTYPES,
     "multi_output": True,
