@@ -13,13 +13,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError
+from .data.dask import BadPart, Table, is_dask, looked_at, make_table, predicted, sketch
 from .data.threads import default_errors, one_blas_thread
+from .fitting.beyond_memory import fit_beyond_memory, outside, sample_size
 from .fitting.fit import fit
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
 from .problem.losses import ABSOLUTE, SQUARED, huber
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
+
+# For X without rows, which has columns all the same.
+CHECK_SKETCH: dict[str, Any] = {"accept_sparse": "csr", "ensure_min_samples": 0}
 
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -233,6 +238,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     @with_callbacks
     def _fit(self, X, y, sample_weight) -> Fit:
         spec = self._specification()
+        if is_dask(X):
+            return self._fit_dask(X, y, sample_weight, spec)
         data = X, y
         check = {
             "accept_sparse": "csr",
@@ -245,29 +252,66 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
+        n_targets = None if y.ndim == 1 else y.shape[1]
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
                 spec = replace(spec, tell=progress.tell)
-                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
+                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(n_targets))
                 progress.end(fitted.work)
         except NotFiniteError:
             validate_data(self, *data, **check)
             raise
-        self._assign(fitted, X.dtype, y.ndim)
+        self._assign(fitted, X.dtype, y.ndim, spec.has_knots)
         return fitted
 
-    def predict(self, X: Any) -> np.ndarray:
+    def _fit_dask(self, X, y, sample_weight, spec: Specification) -> Fit:
+        """The same for X on Dask, of which this sees no rows."""
+        empty: Any = validate_data(self, sketch(X), **CHECK_SKETCH, dtype=parameters.DTYPES)
+        table = make_table(X, y, sample_weight, empty.dtype)
+        try:
+            with begun(self, self.verbose) as progress, one_blas_thread():
+                spec = replace(spec, tell=progress.tell)
+                source = looked_at(table, hasattr(empty, "tocsr"), sample_size(spec.loss))
+                if not sum(source.lengths):  # the error for X without rows
+                    validate_data(self, sketch(X), accept_sparse="csr")
+                if not source.n_rows:  # the error for weights that are all 0
+                    parameters.weights(np.zeros(sum(source.lengths)), sum(source.lengths))
+                if spec.tell:
+                    spec.tell("pass 1: look", source.n_rows)
+                found = fit_beyond_memory(source, spec, self._start_of(table.n_targets))
+                progress.end(found.work)
+        except BadPart as bad:
+            self._check_part(table, bad.number)
+            raise
+        y_ndim = 1 if table.n_targets is None else 2
+        self._assign(found, empty.dtype, y_ndim, spec.has_knots)
+        if spec.has_knots:
+            self.outliers_ = source.lazily(outside, found.coef, found.intercept, found.losses)
+        return found
+
+    def _check_part(self, table: Table, number: int) -> None:
+        """Raise what a fit in memory would for a part that cannot be fitted, with its number."""
+        X, y, w = table.part(number)
+        check = {"accept_sparse": "csr", "multi_output": True, "y_numeric": True, "reset": False}
+        try:
+            checked: Any = validate_data(self, X, y, **check, dtype=parameters.DTYPES)
+            parameters.weights(w, checked[0].shape[0])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} This is in part {number} of the rows.") from None
+
+    def predict(self, X: Any) -> Any:
         """Predicted targets.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
             Features, with the same columns as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            ``X @ coef_.T + intercept_``, in units of y.
+            ``X @ coef_.T + intercept_``, in units of y. For X on Dask it is lazy, with the chunks
+            of X; for a frame a series or frame with its index.
 
         Raises
         ------
@@ -277,7 +321,11 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             If X has other columns than in ``fit``, or is not finite.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        dtypes = [np.float64, np.float32]
+        if is_dask(X):
+            empty: Any = validate_data(self, sketch(X), **CHECK_SKETCH, dtype=dtypes, reset=False)
+            return predicted(X, empty.dtype, self.coef_, self.intercept_)
+        X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
         return X @ self.coef_.T + self.intercept_
 
     def _specification(self) -> Specification:
@@ -298,16 +346,19 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             tol=parameters.number("tol", self.tol, positive=True),
         )
 
-    def _start(self, y):
-        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None."""
+    def _start_of(self, n_targets: int | None):
+        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None.
+
+        ``n_targets`` is None where y has one dimension.
+        """
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        shape = (1 if y.ndim == 1 else y.shape[1], getattr(self, "n_features_in_", 0))
+        shape = (1 if n_targets is None else n_targets, getattr(self, "n_features_in_", 0))
         coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
         intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
         return (coef, intercept) if coef.shape == shape else None
 
-    def _assign(self, fitted: Fit, dtype, y_ndim: int) -> None:
+    def _assign(self, fitted: Fit, dtype, y_ndim: int, has_knots: bool) -> None:
         """Fitted attributes from a record; one target given as a vector loses its axis."""
         dtype = np.float32 if dtype == np.float32 else np.float64
         one = y_ndim == 1
@@ -329,6 +380,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             self.__dict__.pop(name, None)
         if fitted.outliers is not None:
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
+        if has_knots:
             scale = (
                 np.full(len(fitted.gap), float(self.scale))
                 if fitted.scale is None

@@ -11,8 +11,9 @@ from ..data.blocks import NotFiniteError
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
-from .at_scale import at_scale
+from .at_scale import Ways, at_scale
 from .specification import Fit, Specification, together
+from .vanishing import vanishing
 
 # Matrices as large as the Gram matrix that every fit holds at least: it and its factor.
 LARGE_MATRICES = 2
@@ -25,7 +26,7 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     ``start`` is None or (coef (k, p), intercept (k,)) to start from; ``rows()``, if given,
     are those of X and w for the direct way, w > 0.
     """
-    _check_size(*X.shape)
+    check_size(*X.shape)
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
         present = w > 0.0
@@ -37,10 +38,20 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     rows = rows or rows_of_all(X, w, spec)
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
-    return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])
+    return together([at_scale(_ways(X, y[:, None], w, rows), spec) for y in Y.T])
 
 
-def _check_size(n: int, p: int) -> None:
+def _ways(X, y, w, rows: Callable) -> Ways:
+    """Those of rows in memory, for y (n, 1)."""
+    return Ways(
+        n_rows=len(y),
+        at_knot=lambda spec, start: at_knot(X, y, w, spec, start, rows),
+        vanishing=lambda spec: vanishing(X, y, w, spec, rows),
+        spread=lambda centred: float(np.abs(y - (np.median(y) if centred else 0.0)).max()),
+    )
+
+
+def check_size(n: int, p: int) -> None:
     """MemoryError, before any work, if the matrices of a fit of X (n, p) cannot be held."""
     k, memory = min(n, p), physical_memory()
     if LARGE_MATRICES * 8.0 * k * p > memory:

@@ -79,6 +79,9 @@ class Work:
     left_out : int
         Directions of X that were left out though they are not quite dependent: float64 has too few
         digits to fit them.
+    gathered : bool
+        Whether the rows were on Dask, and all of them were brought into memory: they are few, or
+        passes could not solve the problem.
     """
 
     way: str
@@ -88,8 +91,13 @@ class Work:
     n_iter: int
     refused: str = ""
     left_out: int = 0
+    gathered: bool = False
 
     def __str__(self) -> str:
+        gathered = " All rows were brought into memory." if self.gathered else ""
+        return self._what() + gathered
+
+    def _what(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
         if self.way == "passes":
             opened = f", opened {self.n_fixups} times" if self.n_fixups else ""
@@ -117,6 +125,7 @@ class Work:
             n_iter=max(self.n_iter, other.n_iter),
             refused=self.refused or other.refused,
             left_out=max(self.left_out, other.left_out),
+            gathered=self.gathered or other.gathered,
         )
 
 
