@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
+from .data.dask import in_memory
 from .data.threads import default_errors, one_blas_thread
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
@@ -123,6 +124,7 @@ def certify(
 def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
     """What ``certify`` returns for its arguments, which are checked here."""
     estimator, X = _last_step(estimator, X)
+    X, y, sample_weight = in_memory("a certificate", X, y, sample_weight)
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     names = getattr(estimator, "feature_names_in_", None)

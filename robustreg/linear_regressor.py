@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError
-from .data.dask import BadPart, Table, is_dask, looked_at, make_table, predicted, sketch
+from .data.dask import Table, is_dask, make_table, sketch
+from .data.dask_lazy import predicted, told_of_rows
+from .data.dask_source import BadPart, looked_at
 from .data.threads import default_errors, one_blas_thread
 from .fitting.beyond_memory import fit_beyond_memory, outside, sample_size
 from .fitting.fit import fit
@@ -266,7 +268,17 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     def _fit_dask(self, X, y, sample_weight, spec: Specification) -> Fit:
         """The same for X on Dask, of which this sees no rows."""
-        empty: Any = validate_data(self, sketch(X), **CHECK_SKETCH, dtype=parameters.DTYPES)
+        empty: Any = validate_data(
+            self, sketch(X), None if y is None else "no_validation", **CHECK_SKETCH,  # pyright: ignore
+            dtype=parameters.DTYPES,
+        )  # fmt: skip
+        if X.ndim == 2 and len(getattr(X, "numblocks", ())) == 2 and X.numblocks[1] > 1:
+            warnings.warn(
+                f"X has {X.numblocks[1]} chunks of columns, which each pass puts together again; "
+                "X.rechunk({1: -1}) and perhaps .persist() does that once.",
+                UserWarning,
+                stacklevel=5,
+            )
         table = make_table(X, y, sample_weight, empty.dtype)
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
@@ -286,7 +298,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         y_ndim = 1 if table.n_targets is None else 2
         self._assign(found, empty.dtype, y_ndim, spec.has_knots)
         if spec.has_knots:
-            self.outliers_ = source.lazily(outside, found.coef, found.intercept, found.losses)
+            told = outside, found.coef, found.intercept, found.losses
+            self.outliers_ = told_of_rows(table, source.lengths, *told)
         return found
 
     def _check_part(self, table: Table, number: int) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..data.dask import memory_for_entries
 from ..data.frame import SAMPLE
 from ..data.source import Refused
-from ..numerics.memory import physical_memory
 from ..passes.pilot import usual_sample
 from ..problem.duality import beyond
 from ..problem.losses import Loss
@@ -20,9 +20,6 @@ from .specification import Fit, Specification, together
 
 # Entries of X, 32 MB of float64, up to which rows are brought into memory: a pass costs more.
 FEW_ENTRIES = 2**22
-# Bytes of memory that the direct way takes for an entry of X: X itself, twice while it is brought
-# together, and the coordinates of its rows.
-BYTES_PER_ENTRY = 32
 
 
 def fit_beyond_memory(source: Any, spec: Specification, start: Any) -> Fit:
@@ -36,17 +33,21 @@ def fit_beyond_memory(source: Any, spec: Specification, start: Any) -> Fit:
     try:
         found = _in_passes(source, spec, start)
     except Refused as reason:
-        if BYTES_PER_ENTRY * source.n_entries > physical_memory():
+        if source.n_entries > memory_for_entries():
             raise ValueError(
-                f"{source.n_rows:,} rows of {source.n_features:,} columns cannot be fitted in "
-                f"passes, and are too many for memory. {reason} Fit a sample of them, or "
-                "change what this says."
+                f"X has {source.n_rows:,} rows and {source.n_features:,} columns on Dask, too many "
+                f"for memory, and they cannot be fitted in passes: {_why(reason, spec)} "
+                "Change that, or fit a sample of the rows, as X.sample(frac=0.01)."
             ) from None
         if spec.tell:
             spec.tell(f"into memory: {reason}", source.n_rows)
         found = _in_memory(source, spec, start)
-        return replace(found, work=replace(found.work, refused=found.work.refused or str(reason)))
+        return replace(found, work=replace(found.work, refused=str(reason)))
     return replace(found, work=replace(found.work, n_passes=found.work.n_passes + source.n_looks))
+
+
+def _why(reason: Refused, spec: Specification) -> str:
+    return str(reason) or f"solver={spec.solver!r} needs all rows in memory."
 
 
 def sample_size(loss: Loss) -> Any:
