@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError
-from .data.dask import Table, is_dask, make_table, sketch
+from .data.dask import Table, chunks_of_columns, is_dask, make_table, sketch
 from .data.dask_lazy import predicted, told_of_rows
 from .data.dask_source import BadPart, looked_at
 from .data.threads import default_errors, one_blas_thread
@@ -272,10 +272,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             self, sketch(X), None if y is None else "no_validation", **CHECK_SKETCH,  # pyright: ignore
             dtype=parameters.DTYPES,
         )  # fmt: skip
-        if X.ndim == 2 and len(getattr(X, "numblocks", ())) == 2 and X.numblocks[1] > 1:
+        if (count := chunks_of_columns(X)) > 1:
             warnings.warn(
-                f"X has {X.numblocks[1]} chunks of columns, which each pass puts together again; "
-                "X.rechunk({1: -1}) and perhaps .persist() does that once.",
+                f"X has {count} chunks of columns, which each pass puts together again; "
+                "X.rechunk({1: -1}), and perhaps .persist(), does that once.",
                 UserWarning,
                 stacklevel=5,
             )

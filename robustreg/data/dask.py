@@ -36,7 +36,7 @@ def is_dask(X: Any) -> bool:
 
 def sketch(X: Any) -> Any:
     """X without rows, as it would be in memory: its columns, their names and dtypes."""
-    if hasattr(X, "columns") or X.ndim != 2:
+    if is_frame(X) or X.ndim != 2:
         return X._meta
     if not np.isfinite(X.shape[1]):
         raise ValueError("X must have a known number of columns; got a Dask array without one.")
@@ -55,7 +55,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """X, y and the weights, None without, part by part.
+    """X, y and the weights, None without, part by part: what ``given`` makes of ``rows[i]``.
 
     ``n_targets`` is None where y has one dimension. ``lengths`` are the numbers of rows, None if
     they are not known.
@@ -63,21 +63,20 @@ class Table:
 
     layout: Layout
     n_targets: int | None
-    X: list
-    y: list
-    w: list
+    has_weights: bool
+    rows: list
     lengths: list[int] | None
 
     def ask(self, name: str, leaf: Callable, question: Any) -> Any:
-        """One pass: the sum of leaf(question, number of the part, X, y, w) over all parts."""
+        """One pass: the sum of leaf(question, number of the part, its rows) over all parts."""
         from dask.base import compute
         from dask.delayed import delayed
 
         name, token = "robustreg-" + name.replace("_", "-"), uuid4().hex
         asked = delayed(question, name=f"robustreg-question-{token}", traverse=False)
-        parts = enumerate(zip(self.X, self.y, self.w, strict=True))
         level = [
-            delayed(leaf)(asked, i, *part, dask_key_name=f"{name}-{token}-{i}") for i, part in parts
+            delayed(leaf)(asked, i, rows, dask_key_name=f"{name}-{token}-{i}")
+            for i, rows in enumerate(self.rows)
         ]
         depth = 0
         while len(level) > 1:
@@ -90,38 +89,44 @@ class Table:
         return compute(level[0])[0]
 
     def each(self, name: str, leaf: Callable, common: tuple, own: dict[int, Any]) -> list:
-        """leaf(*common, own[i], X, y, w) of the parts i of ``own``, in their order."""
+        """leaf(*common, own[i], the rows of part i) for the parts i of ``own``, in their order."""
         from dask.base import compute
         from dask.delayed import delayed
 
-        token = uuid4().hex
+        name, token = f"robustreg-{name}", uuid4().hex
         shared = [delayed(v, traverse=False) for v in common]
         tasks = [
-            delayed(leaf)(
-                *shared, what, self.X[i], self.y[i], self.w[i],
-                dask_key_name=f"robustreg-{name}-{token}-{i}",
-            )
+            delayed(leaf)(*shared, what, self.rows[i], dask_key_name=f"{name}-{token}-{i}")
             for i, what in own.items()
-        ]  # fmt: skip
+        ]
         return list(compute(tasks)[0])
+
+    def part(self, number: int) -> tuple:
+        """(X, y, w) of a part as they were given."""
+        from dask.base import compute
+
+        return given(compute(self.rows[number])[0])
 
     def add_number_to(self, error: Exception) -> None:
         """A note on the error of a pass: the first part that cannot be read, if there is one.
 
         Parts are read in order, as in the pass, so that this takes about as long as the pass did.
         """
-        for number in range(len(self.X)):
+        for number in range(len(self.rows)):
             try:
                 self.part(number)
             except Exception:
                 error.add_note(f"It is raised by part {number} of the rows.")
                 return
 
-    def part(self, number: int) -> tuple:
-        """(X, y, w) of a part as they were given."""
-        from dask.base import compute
 
-        return compute(self.X[number], self.y[number], self.w[number])
+def given(rows: tuple) -> tuple:
+    """(X, y, w) of a part, as they were given: those that are frames may come as one."""
+    X, y, w = rows
+    if not isinstance(X, tuple):
+        return X, y, w
+    X, of_frame, weights = X
+    return X, y if of_frame is None else of_frame, w if weights is None else weights
 
 
 def added(records: list) -> Any:
@@ -132,26 +137,57 @@ def added(records: list) -> Any:
 
 def make_table(X: Any, y: Any, w: Any, dtype: np.dtype) -> Table:
     """The parts of X, a Dask array or frame, and of y and w, Dask or in memory."""
-    n_features = X.shape[1]
-    if not hasattr(X, "columns"):
-        X = with_whole_rows(X)
-    parts, lengths = _delayed(X), _lengths(X)
-    in_memory = [v for v in (y, w) if v is not None and not is_dask(v) and np.ndim(v)]
-    if lengths is None and in_memory:
-        lengths = _counted(parts)
+    layout, has_weights = Layout(X.shape[1], np.dtype(dtype)), w is not None
     y = y if is_dask(y) or hasattr(y, "to_numpy") else np.asarray(y)
     n_targets = y.shape[1] if y.ndim == 2 else None
-    if w is None or (not is_dask(w) and not np.ndim(w)):
-        weights = [w] * len(parts)
+    if is_frame(X):
+        X, y, w = _as_one(X, y, w)
     else:
-        weights = _aligned("sample_weight", w, lengths, len(parts))
+        X = with_whole_rows(X)
+    parts, lengths = _delayed(X), _lengths(X)
+    if lengths is None and any(np.ndim(v) and not is_frame(v) for v in (y, w)):
+        lengths = _counted(parts)
     y = _aligned("y", y, lengths, len(parts))
-    return Table(Layout(n_features, np.dtype(dtype)), n_targets, parts, y, weights, lengths)
+    w = _aligned("sample_weight", w, lengths, len(parts))
+    return Table(layout, n_targets, has_weights, list(zip(parts, y, w, strict=True)), lengths)
+
+
+def _as_one(X: Any, y: Any, w: Any) -> tuple:
+    """X, y and w with all that are frames in the parts of X, and None in their places.
+
+    A file is read once for all of them then; and by itself a frame of few columns might be read in
+    larger parts.
+    """
+    frames = [v if is_frame(v) else None for v in (y, w)]
+    for name, v in zip(("y", "sample_weight"), frames, strict=True):
+        if v is not None and v.npartitions != X.npartitions:
+            raise ValueError(
+                f"{name} must have the partitions of X, {X.npartitions}; got {v.npartitions}. Take "
+                "both from the same frame, or repartition one."
+            )
+    X = X.map_partitions(
+        _tuple, *frames, meta=X._meta, enforce_metadata=False, align_dataframes=False
+    )
+    return X, *(v if of_frame is None else None for v, of_frame in zip((y, w), frames, strict=True))
+
+
+def _tuple(*of_part: Any) -> tuple:
+    return of_part
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a Dask frame or series."""
+    return is_dask(X) and not hasattr(X, "chunks")
+
+
+def chunks_of_columns(X: Any) -> int:
+    """How many chunks the columns of X are in."""
+    return 1 if is_frame(X) else X.numblocks[1]
 
 
 def with_whole_rows(X: Any) -> Any:
-    """A Dask array in chunks of rows."""
-    return X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+    """A Dask array (n, p) in chunks of rows."""
+    return X.rechunk({1: -1}) if chunks_of_columns(X) > 1 else X
 
 
 def _delayed(X: Any) -> list:
@@ -175,11 +211,14 @@ def _counted(parts: list) -> list[int]:
 
 
 def _n_rows(X: Any) -> int:
+    X, _, _ = given((X, None, None))
     return X.shape[0]
 
 
 def _aligned(name: str, v: Any, lengths: list[int] | None, n_parts: int) -> list:
     """The parts of v that go with those of X; ValueError if there are none."""
+    if not np.ndim(v):  # None, or one weight for all
+        return [v] * n_parts
     own = _lengths(v) if is_dask(v) else [len(v)]
     if lengths is not None and own is not None:
         if sum(own) != sum(lengths):
@@ -188,18 +227,16 @@ def _aligned(name: str, v: Any, lengths: list[int] | None, n_parts: int) -> list
                 f"[{sum(lengths)}, {sum(own)}]: those of X and of {name}."
             )
         if not is_dask(v):
-            edges = np.cumsum([0, *lengths])
-            v = v if hasattr(v, "iloc") else np.asarray(v)
-            rows = getattr(v, "iloc", v)
-            return [rows[a:b] for a, b in pairwise(edges)]
+            rows = v.iloc if hasattr(v, "iloc") else np.asarray(v)
+            return [rows[a:b] for a, b in pairwise(np.cumsum([0, *lengths]))]
         v = v.rechunk({0: tuple(lengths)})
-    if hasattr(v, "chunks") and v.ndim == 2:
-        v = v.rechunk({1: -1})
+    if not is_frame(v) and v.ndim == 2:
+        v = with_whole_rows(v)
     parts = _delayed(v)
     if len(parts) != n_parts:
         raise ValueError(
-            f"{name} must have the parts of X where the numbers of rows are not known; got "
-            f"{len(parts)} parts, and {n_parts} of X. Repartition it, or compute_chunk_sizes()."
+            f"{name} must have the chunks of X where their lengths are not known; got "
+            f"{len(parts)} of them, and {n_parts} of X. compute_chunk_sizes() makes them known."
         )
     return parts
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .dask import Layout, Table, numbers, stored, with_whole_rows
+from .dask import Layout, Table, given, is_frame, numbers, stored, with_whole_rows
 
 
 def told_of_rows(table: Table, lengths: list[int], function: Callable, *arguments: Any) -> Any:
@@ -20,13 +20,14 @@ def told_of_rows(table: Table, lengths: list[int], function: Callable, *argument
 
     layout = delayed(table.layout, traverse=False)
     columns = () if table.n_targets is None else (table.n_targets,)
-    parts = zip(table.X, table.y, lengths, strict=True)
-    tasks = [(delayed(of_part)(layout, function, arguments, X, y), n) for X, y, n in parts]
+    parts = zip(table.rows, lengths, strict=True)
+    tasks = [(delayed(of_part)(layout, function, arguments, rows), n) for rows, n in parts]
     return da.concatenate([da.from_delayed(task, (n, *columns), dtype=bool) for task, n in tasks])
 
 
-def of_part(layout: Layout, function: Callable, arguments: tuple, X: Any, y: Any) -> Any:
+def of_part(layout: Layout, function: Callable, arguments: tuple, rows: tuple) -> Any:
     """The task of ``told_of_rows``."""
+    X, y, _ = given(rows)
     X = stored(X, layout.dtype)
     y = numbers(y, X.shape[0])
     found = function(X, y.reshape(len(y), -1), *arguments)
@@ -39,7 +40,7 @@ def predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> Any:
     coef (p,) or (k, p) and intercept, a number or (k,).
     """
     result = np.result_type(dtype, coef)
-    if hasattr(X, "columns"):
+    if is_frame(X):
         meta = _predicted_of_frame(X._meta, dtype, coef, intercept)
         return X.map_partitions(_predicted_of_frame, dtype, coef, intercept, meta=meta)
     X = with_whole_rows(X)

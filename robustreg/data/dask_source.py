@@ -22,7 +22,7 @@ from scipy import sparse
 
 from .arrays import make_source
 from .blocks import rows_of
-from .dask import Layout, Table, numbers, stored
+from .dask import Layout, Table, given, numbers, stored
 from .drawn import Drawn, drawn_of_part, quota
 from .source import Part, Sums, spread_out
 from .threads import one_blas_thread
@@ -41,7 +41,7 @@ class BadPart(Exception):
 
 def looked_at(table: Table, is_sparse: bool, sample_size: Callable[[int, int], int]) -> DaskSource:
     """The source for a table, in one pass; BadPart if a part of it cannot be fitted."""
-    asked = Looking(table.layout, table.n_targets, sample_size, len(table.X), table.lengths)
+    asked = Looking(table.layout, table.n_targets, sample_size, len(table.rows), table.lengths)
     try:
         looked = table.ask("look", look, asked)
     except Exception as error:
@@ -59,15 +59,16 @@ class DaskSource:
     ``begins`` are the numbers of the first rows of the parts, and of all rows.
     """
 
-    in_memory, n_looks = False, 1
+    in_memory = False
 
     def __init__(self, table: Table, looked: Looked, is_sparse: bool):
         self.table, self.which, self.is_sparse = table, None, is_sparse
+        self.n_looks = 1
         self.n_rows, self.n_features = sum(looked.n), table.layout.n_features
         self.n_entries, self.weight = looked.n_entries, looked.weight
         self.lengths, self.begins = looked.n_given, np.cumsum([0, *looked.n])
         least, largest = min(looked.least, default=1.0), max(looked.largest, default=1.0)
-        self.weight_range = None if table.w[0] is None else (least, largest)
+        self.weight_range = (least, largest) if table.has_weights else None
         self.drawn = looked.drawn
 
     @property
@@ -131,8 +132,16 @@ class DaskSource:
         """The same rows with at most so many targets each, of all of them."""
         k = self.table.n_targets or 1
         if min(k, most) == 1:
-            return [self._of(j) for j in range(k)]
-        return [self._of(slice(first, min(first + most, k))) for first in range(0, k, most)]
+            groups = [self._of(j) for j in range(k)]
+        else:
+            groups = [self._of(slice(j, min(j + most, k))) for j in range(0, k, most)]
+        return [groups[0], *(source.again() for source in groups[1:])]
+
+    def again(self) -> DaskSource:
+        """The same rows for another fit: the look was for the first one."""
+        other = copy(self)
+        other.n_looks = 0
+        return other
 
     def _of(self, which: int | slice) -> DaskSource:
         other = copy(self)
@@ -158,10 +167,10 @@ class Question:
     begins: np.ndarray
 
 
-def answer(question: Question, number: int, X: Any, y: Any, w: Any) -> Any:
+def answer(question: Question, number: int, rows: tuple) -> Any:
     """The task of a pass: the sum of the kernel's records over the blocks of a part."""
     with one_blas_thread(), np.errstate(all="ignore"):  # found at the end of a pass
-        source = _source_of(question.layout, question.which, X, y, w)
+        source = _source_of(question.layout, question.which, rows)
         if source is None:
             return None
         begin = int(question.begins[number])
@@ -173,13 +182,14 @@ def answer(question: Question, number: int, X: Any, y: Any, w: Any) -> Any:
         return reduce(add, records)
 
 
-def rows_of_part(layout: Layout, which: Any, index: np.ndarray, X: Any, y: Any, w: Any) -> Part:
+def rows_of_part(layout: Layout, which: Any, index: np.ndarray, rows: tuple) -> Part:
     """The task of ``take``: some rows of a part."""
-    return _source_of(layout, which, X, y, w).take(index)
+    return _source_of(layout, which, rows).take(index)
 
 
-def _source_of(layout: Layout, which: Any, X: Any, y: Any, w: Any) -> Any:
+def _source_of(layout: Layout, which: Any, rows: tuple) -> Any:
     """The rows of a part, as a source in memory, of the targets ``which``; None if it has none."""
+    X, y, w = given(rows)
     X = stored(X, layout.dtype)
     y = numbers(y, X.shape[0])
     w = None if w is None else numbers(w, X.shape[0])
@@ -233,12 +243,12 @@ class Looking:
     lengths: list[int] | None
 
 
-def look(asked: Looking, number: int, X: Any, y: Any, w: Any) -> Looked:
+def look(asked: Looking, number: int, rows: tuple) -> Looked:
     """The task of the look. It raises nothing for what is wrong with the rows."""
-    n, nothing = X.shape[0], Drawn([], [], [], [], [], [], [])
-    if not _is_fit(asked, X, y, w):
+    n, nothing = given(rows)[0].shape[0], Drawn([], [], [], [], [], [], [])
+    if not _is_fit(asked, rows):
         return Looked([n], [0], [], [], 0.0, 0, nothing, [number])
-    source = _source_of(asked.layout, None, X, y, w)
+    source = _source_of(asked.layout, None, rows)
     if source is None:
         return Looked([n], [0], [], [], 0.0, 0, nothing, [])
     if asked.lengths is None:  # as if all parts were as long
@@ -255,8 +265,9 @@ def look(asked: Looking, number: int, X: Any, y: Any, w: Any) -> Looked:
     )
 
 
-def _is_fit(asked: Looking, X: Any, y: Any, w: Any) -> bool:
+def _is_fit(asked: Looking, rows: tuple) -> bool:
     """Whether the rows of a part can be fitted: numbers, finite, and as many as there should be."""
+    X, y, w = given(rows)
     try:
         X = stored(X, asked.layout.dtype)
         n, p = X.shape

@@ -31,7 +31,7 @@ def fit_beyond_memory(source: Any, spec: Specification, start: Any) -> Fit:
     if source.n_entries <= FEW_ENTRIES:
         return _in_memory(source, spec, start)
     try:
-        found = _in_passes(source, spec, start)
+        return _in_passes(source, spec, start)
     except Refused as reason:
         if source.n_entries > memory_for_entries():
             raise ValueError(
@@ -43,7 +43,6 @@ def fit_beyond_memory(source: Any, spec: Specification, start: Any) -> Fit:
             spec.tell(f"into memory: {reason}", source.n_rows)
         found = _in_memory(source, spec, start)
         return replace(found, work=replace(found.work, refused=str(reason)))
-    return replace(found, work=replace(found.work, n_passes=found.work.n_passes + source.n_looks))
 
 
 def _why(reason: Refused, spec: Specification) -> str:
@@ -86,9 +85,14 @@ def _ways(source: Any) -> Ways:
     def in_memory_only(*arguments: Any) -> Any:
         raise Refused("The scale of the residuals is 0, or may be: most rows are fitted exactly.")
 
+    def at_knot(spec: Specification, start: Any) -> Fit:
+        nonlocal source
+        found, source = in_passes([source], spec, start), source.again()
+        return found
+
     return Ways(
         n_rows=source.n_rows,
-        at_knot=lambda spec, start: in_passes([source], spec, start),
+        at_knot=at_knot,
         vanishing=in_memory_only,
         spread=in_memory_only,
     )

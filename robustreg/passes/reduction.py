@@ -69,6 +69,7 @@ OPEN_ENTRIES_OF_SPARSE = 2**24
 MANY_COLUMNS, ROWS_OF_MANY_COLUMNS = 30, 100
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
+SPARE = 1.5  # bands: a further pass for a few rows settled wrongly costs more where rows are far
 OPENED = 0.1  # of rho is what opening a few rows may change
 LARGER = 16.0  # times the usual sample, with which a quarter of the rows is kept
 # More than this part of the kept rows found wrong: the pilot was bad, and the last solution is a
@@ -111,7 +112,11 @@ def reduced(
     """
     if is_narrow(problem.loss):
         return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
-    n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
+    n, m, tally = (
+        problem.source.n_rows,
+        problem.frame.n_cols,
+        Tally(n_passes=problem.source.n_looks),
+    )
     entries, most = problem.source.n_entries, OPEN_ENTRIES
     if problem.source.is_sparse:
         most = OPEN_ENTRIES_OF_SPARSE
@@ -276,7 +281,8 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:
     """The first pass: all rows but those near a knot are settled."""
     most = problem.source.most_kept
-    rule = SettlingRule(start.phi, start.band, start.metric, start.unknown)
+    width = start.band if problem.source.in_memory else SPARE * start.band
+    rule = SettlingRule(start.phi, width, start.metric, start.unknown)
     settled = yield Pass(settle, problem.frame, (problem.loss, rule, most))
     kept = settled.kept
     tally.n_passes += 1
