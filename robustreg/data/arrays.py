@@ -63,6 +63,9 @@ class _InMemory:
         few = self.n_rows <= count
         return self.take(slice(None) if few else spread_out(self.n_rows, count))
 
+    def draw(self, size: int) -> int:
+        return 0  # any rows can be taken
+
     def sample(self, size: int) -> tuple[Part, np.ndarray | None]:
         index, weights = drawn(self.w, self.n_rows, size)
         return self.take(index), weights

@@ -145,7 +145,7 @@ def make_table(X: Any, y: Any, w: Any, dtype: np.dtype) -> Table:
     else:
         X = with_whole_rows(X)
     parts, lengths = _delayed(X), _lengths(X)
-    if lengths is None and any(np.ndim(v) and not is_frame(v) for v in (y, w)):
+    if lengths is None and any(_needs_lengths(v, len(parts)) for v in (y, w)):
         lengths = _counted(parts)
     y = _aligned("y", y, lengths, len(parts))
     w = _aligned("sample_weight", w, lengths, len(parts))
@@ -200,6 +200,13 @@ def _lengths(X: Any) -> list[int] | None:
     if not hasattr(X, "chunks") or not np.all(np.isfinite(X.chunks[0])):
         return None
     return [int(n) for n in X.chunks[0]]
+
+
+def _needs_lengths(v: Any, n_parts: int) -> bool:
+    """Whether v is cut to the parts of X, by the numbers of their rows."""
+    if not np.ndim(v) or is_frame(v):
+        return False
+    return not is_dask(v) or (_lengths(v) is not None and v.numblocks[0] != n_parts)
 
 
 def _counted(parts: list) -> list[int]:

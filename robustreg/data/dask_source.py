@@ -29,6 +29,9 @@ from .threads import one_blas_thread
 
 # Entries of the rows that a pass keeps, and of a sample, at most: 1 GB of float64 at the client.
 MOST_KEPT = 2**27
+# Of the rows that are wanted: where the look drew fewer, as it did not know how many rows there
+# are, or where more are wanted than usual, others are drawn.
+ENOUGH = 0.75
 
 
 class BadPart(Exception):
@@ -94,12 +97,16 @@ class DaskSource:
             return self.take(spread_out(self.n_rows, count))
         return self._sampled(count)[0]
 
-    def sample(self, size: int) -> tuple[Part, np.ndarray | None]:
+    def draw(self, size: int) -> int:
         size = min(size, MOST_KEPT // (self.n_features + 1), self.n_rows)
-        if size > 2 * len(self._weights):
-            share = size / self.n_rows
-            asked = Question(self.table.layout, None, drawn_rows, (share,), self.begins)
-            self.drawn = self.table.ask("sample", answer, asked)
+        if ENOUGH * size <= len(self._weights):
+            return 0
+        arguments = (size / self.n_rows,)
+        asked = Question(self.table.layout, None, drawn_rows, arguments, self.begins)
+        self.drawn = self.table.ask("sample", answer, asked)
+        return 1
+
+    def sample(self, size: int) -> tuple[Part, np.ndarray | None]:
         return self._sampled(size)
 
     @property

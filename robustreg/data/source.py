@@ -114,6 +114,10 @@ class Source(Protocol):
         """About ``count`` rows, or all if they are fewer, spread evenly: what is usual shows."""
         ...
 
+    def draw(self, size: int) -> int:
+        """Make sure that there is a sample of about ``size`` rows: how many passes that took."""
+        ...
+
     def sample(self, size: int) -> tuple[Part, np.ndarray | None]:
         """(about ``size`` rows, the weights that ``drawn`` gives them)."""
         ...

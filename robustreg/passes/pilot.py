@@ -160,6 +160,7 @@ def usual_sample(n: int, m: int) -> int:
 def _sample(problem: AllRows, tally: Tally, share: float, reaching: Reaching | None) -> Sample:
     source, frame = problem.source, problem.frame
     size = int(share * usual_sample(source.n_rows, frame.n_cols))
+    tally.n_passes += source.draw(size)
     part, weights = source.sample(size)
     C, even, most = frame.centred(part), None, CLIPPED
     if reaching is None and may_reach_far(source, frame.n_cols) and _is_heavy(frame, C):

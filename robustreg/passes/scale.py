@@ -56,7 +56,8 @@ def scale_of_rows(
 
     ``rule.knot`` residuals are one scale: the size at which a residual counts as another one.
     """
-    part, weights = source.sample(min(ROWS, source.n_rows))
+    tally.n_passes += source.draw(size := min(ROWS, source.n_rows))
+    part, weights = source.sample(size)
     r = frame.residual(part, frame.centred(part), phi)
     weights = part.weights if weights is None else weights
     guess = rule.knot * rule.scale(r, weights * (source.weight / weights.sum()), frame.n_cols)
