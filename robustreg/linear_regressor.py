@@ -114,13 +114,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         that none is left. Only with ``loss="huber"``.
     outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
         Rows of the training data with ``abs(residual) > delta * scale_``. Only with
-        ``loss="huber"``.
+        ``loss="huber"``. For X on Dask it is a lazy Dask array with the chunks of X.
     work_ : Work
         What the fit took, a record; ``print(model.work_)`` is a sentence. ``way`` is "passes" (over
         the rows), "direct" (all rows in memory) or "scipy"; ``n_passes`` over all rows; ``n_kept``,
         the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
         been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
-        the problem; ``left_out``, directions of X too small for float64, though not dependent.
+        the problem; ``left_out``, directions of X too small for float64, though not dependent;
+        ``gathered``, whether rows on Dask were brought into memory, as they were few.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -138,6 +139,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl``
     and joblib set both), without a copy, in any memory order; float32 by block. The number of
     threads does not change a single bit of the answer, nor does ``np.errstate``.
+
+    X on Dask is read part by part in three passes: one looks at every row, checks it and draws a
+    sample, the others are those above. A pass is one ``dask.compute`` with a task for each part, on
+    the scheduler or client in use. Small arrays alone come back: the rows near a knot, and sums.
+    The same chunks give the same bits on any number of workers. Parts are read again in each pass,
+    so that ``X.persist()`` pays where the cluster's memory has room for them. A scale that is
+    estimated takes three passes for each of about five fits. Up to 4 million entries of X, and
+    where passes cannot solve the problem, all rows are brought into memory, if it has room.
 
     While a fit runs BLAS keeps to one thread, with most builds (that of NumPy's wheels is one) in
     the whole process: matrix products in other threads of a server take longer meanwhile, unless
@@ -199,12 +208,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features: an array, a frame, or a SciPy sparse matrix or array.
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
+            Features: an array, a frame, or a SciPy sparse matrix or array; or a Dask array, of
+            dense or CSR chunks, or a Dask frame, which are read part by part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets. For X on Dask they may be on Dask or in memory.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent.
+            Weights >= 0, on Dask or in memory. A weight counts repeats: 2 is the row twice, 0 the
+            row absent.
 
         Returns
         -------
@@ -214,8 +225,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
-            left as it was.
+            If a parameter, X, y or sample_weight is not what is allowed, or X on Dask has too many
+            rows for memory and cannot be fitted in passes; an earlier fit is then left as it was.
         MemoryError
             If X has so many columns that a matrix with a number for each two of them is too large.
 
