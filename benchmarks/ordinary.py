@@ -129,6 +129,13 @@ def twenty_points():
     return points(3_000, 20)
 
 
+def fifty_rows_repeated():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 50, 100_000)
+    X = rng.standard_normal((50, 3))
+    return X[rows], noisy(X @ np.ones(3), rng)[rows], {"delta": 1e-3}, None
+
+
 def cauchy_columns():
     rng = np.random.default_rng(0)
     X = rng.standard_cauchy((200_000, 10))

@@ -92,7 +92,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         s = ``scale_``, H(z) = z^2 up to delta and 2 delta abs(z) - delta^2 beyond.
     dual_gap_ : float or ndarray of shape (n_targets,)
         (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel
-        dual, less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and
+        dual, less what rounding of the residuals explains where rows are few: 0.0, or 1e-11 and
         less on many rows, means that float64 cannot show any excess over the minimum. Outliers very
         far away do not count in P, so that they cannot hide the others. It belongs to the float64
         solution, before a rounding to float32. How far ``scale_`` is from the scale of the
@@ -121,7 +121,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
         been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
         the problem; ``left_out``, directions of X too small for float64, though not dependent;
-        ``gathered``, whether rows on Dask were brought into memory, as they were few.
+        ``n_repeats``, repeated rows, X and y alike, that were merged; ``gathered``, whether rows on
+        Dask were brought into memory, as they were few.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)

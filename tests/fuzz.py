@@ -26,6 +26,7 @@ import numpy as np
 from problems import way
 from scipy import sparse
 from scipy.stats import norm
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 from stored import write_problem
@@ -49,7 +50,7 @@ FEATURES = {
     "delta": [-6, -3, -1, 0, 0, 1, 3, 20],
     "alpha": [None, None, None, -8, -3, 0, 3],
     "fit_intercept": [True, True, False],
-    "storage": ["C", "C", "C", "F", "csr", "C passes", "csr passes"],
+    "storage": ["C", "C", "C", "F", "csr", "C passes", "csr passes", "C targets", "C passes targets"],
     "scale": [1.0, 1.0, "mad", "concomitant", "proposal2"],
 }  # fmt: skip
 
@@ -187,6 +188,8 @@ def _target(kind, rng, n, line):
 def check(X, y, w, parameters, storage="C"):
     """What is wrong with the fit of a problem (a string, "" if nothing), and how it ended (a word)."""
     stored, *name = storage.split()
+    has_others = "targets" in name
+    name = [word for word in name if word != "targets"]
     data = {"C": np.ascontiguousarray, "F": np.asfortranarray, "csr": sparse.csr_array}[stored](X)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -219,7 +222,30 @@ def check(X, y, w, parameters, storage="C"):
     message = _wrong_scale(model, X, y, w)
     if not message and len(y) <= MOST_FOR_SCIPY:
         message = _worse_than_scipy(model, X, y, w, parameters, proof)
+    if not message and has_others:
+        with way(*name or ["auto"]):
+            message = _other_among_targets(model, X, y, w)
     return message, "wrong" if message else "right"
+
+
+def _other_among_targets(model, X, y, w):
+    """Whether y has another fit where it is one of several targets."""
+    Y = np.column_stack([y[::-1], y, np.abs(y)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        together = clone(model).fit(X, Y, sample_weight=w)
+    if not together.converged_:
+        return "" if caught else "several targets: not converged, and no warning"
+    alone = clone(model)
+    alone.__dict__.update(model.__dict__, coef_=together.coef_[1])
+    alone.intercept_ = float(together.intercept_[1])
+    alone.scale_ = float(together.scale_[1]) if model.loss == "huber" else 1.0
+    gap = certify(alone, X, y, w).gap
+    return (
+        f"among several targets the gap is {gap:.2g}"
+        if gap > 1e-9
+        else _wrong_scale(alone, X, y, w)
+    )
 
 
 def _wrong_scale(model, X, y, w):

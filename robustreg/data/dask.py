@@ -277,8 +277,8 @@ def in_memory(what: str, *data: Any) -> tuple:
     size, room = sum(_size(v) for v in data if is_dask(v)), memory_for_entries()
     if size > room:
         raise ValueError(
-            f"X, y and sample_weight have {size:,} numbers on Dask: {what} is done in memory, which "
-            f"has room for {room:,.0f}. Give it a sample of the rows, as X.sample(frac=0.01); "
+            f"X, y and sample_weight have {size:,} numbers on Dask: {what} is done in memory, "
+            f"which has room for {room:,.0f}. Give it a sample of the rows, as X.sample(frac=0.01); "
             "LinearRegressor itself fits all rows on Dask."
         )
     return compute(*data)

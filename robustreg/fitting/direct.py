@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -117,7 +118,10 @@ def _judged(digits: Digits, y, b, b0):
     spec, loss = digits.spec, digits.spec.loss
     of_proof = JudgedLoss(loss.lower, loss.upper, loss.left, loss.right)
     w = np.ones(len(y)) if digits.w is None else digits.w
-    return judge(digits.table, y, w, b, b0, loss=of_proof, alpha=spec.alpha, search=False)
+    given: dict[str, Any] = {"loss": of_proof, "alpha": spec.alpha}
+    found = judge(digits.table, y, w, b, b0, **given, search=False)
+    # The dual that b suggests may be a poor one, among columns that are nearly dependent.
+    return found if found.gap <= spec.tol else judge(digits.table, y, w, b, b0, **given)
 
 
 def _residual(target: Target, y, b0):

@@ -12,6 +12,7 @@ from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
 from .at_scale import Ways, at_scale
+from .repeats import Merged, merged
 from .specification import Fit, Specification, together
 from .vanishing import vanishing
 
@@ -35,6 +36,10 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
             raise NotFiniteError
         found = fit(X[present], Y[present], w[present], spec, start)
         return _with_absent_rows(found, absent, Y[~present], present)
+    if rows is None and spec.solver == "auto" and spec.loss.is_bounded:
+        distinct = merged(X, Y, w)
+        if distinct is not None:
+            return _with_repeats(X, Y, distinct, spec, start)
     rows = rows or rows_of_all(X, w, spec)
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
@@ -61,6 +66,16 @@ def check_size(n: int, p: int) -> None:
             f"{1e-9 * memory:,.0f} GB. Leave columns out, or combine them, as with SelectKBest or "
             "TruncatedSVD of scikit-learn."
         )
+
+
+def _with_repeats(X, Y, distinct: Merged, spec: Specification, start) -> Fit:
+    """The fit of the distinct rows, with outliers for all rows."""
+    first, n_repeats = distinct.first, len(Y) - len(distinct.first)
+    if spec.tell:
+        spec.tell(f"{n_repeats} rows are repeats of others", len(first))
+    found = fit(X[first], Y[first], distinct.w, spec, start)
+    outliers = None if found.outliers is None else found.outliers[distinct.group]
+    return replace(found, outliers=outliers, work=replace(found.work, n_repeats=n_repeats))
 
 
 def _with_absent_rows(found: Fit, X, Y, present) -> Fit:

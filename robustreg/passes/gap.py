@@ -25,7 +25,9 @@ from .settling import Verified
 
 PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
-LITTLE = 1e-12  # of a bound: so far a dual point may be outside, for all that is asked
+# Of a bound, times the root of the number of rows: so far a dual point may be outside, for all that
+# is asked; as the rounding of a decrement, it grows with the rows.
+LITTLE = 4e-15
 # Steepest slopes, or typical residuals if these are more, from a knot: a row is looked at closely.
 NEAR, LEAST_NEAR = 1e-6, 1e-12
 
@@ -92,7 +94,7 @@ def _gap_of_smooth(
     if left.gram is not None and left.gram.any():
         least, _ = problem.source.weight_range or (1.0, 1.0)
         move = np.sqrt(decrement / least) / min(loss.upper, -loss.lower)
-        if move > LITTLE:
+        if move > LITTLE * np.sqrt(problem.source.n_rows):
             move = sweep(problem.source, farthest, problem.frame, loss, phi, step).number
             tally.n_passes += 1
         outside = max(outside, move)

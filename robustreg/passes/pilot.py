@@ -10,7 +10,6 @@ WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -104,16 +103,15 @@ def pilot(
     """
     frame, loss, m, uncounted = problem.frame, problem.loss, problem.frame.n_cols, Tally()
     sample = _sample(problem, tally, share, reaching)
-    rows = open_rows(frame, [sample.C], sample.t, sample.w)
-    known, unknown = _known(frame, rows, rare_columns(sample.C[:, frame.kept], RARE))
-    rows = with_columns(rows, known)
+    known, unknown = _known(frame, sample.rows, sample.rare)
+    rows = with_columns(sample.rows, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     # The penalty of the mean loss, so that it can stand beside any number of rows.
     L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
     # 1. From a part of the sample and far away.
-    size = max(len(sample.t) // FEW, 40 * max(1, rows.n_cols))
-    few = rows.subset(spread_out(len(sample.t), size))
+    size = max(rows.n_rows // FEW, 40 * max(1, rows.n_cols))
+    few = rows.subset(spread_out(rows.n_rows, size))
     few = replace(few, gram_all=few.gram(few.w))
     part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
     ridge = linalg.factor_shifted(
@@ -141,13 +139,13 @@ def pilot(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Rows: centred columns C (k, p), targets t (k,), weights w (k,), and those that are their
-    ``own`` (k,). ``even`` is None, or C of others, drawn evenly, where rows reach far.
+    """Some ``rows`` (k of them), the columns of Z that few of them know, ``rare`` (j,), and the
+    weights that are their ``own`` (k,). ``even`` is None, or C (i, p) of others, drawn evenly,
+    where rows reach far.
     """
 
-    C: Any
-    t: np.ndarray
-    w: np.ndarray
+    rows: Rows
+    rare: np.ndarray
     own: np.ndarray
     even: np.ndarray | None = None
 
@@ -170,7 +168,8 @@ def _sample(problem: AllRows, tally: Tally, share: float, reaching: Reaching | N
         even, most = C, CLIPPED * reaching.reach
         C = frame.centred(part)
     t = np.clip(frame.target(part), -most, most)
-    return Sample(C, t, part.weights if weights is None else weights, part.weights, even)
+    rows = open_rows(frame, [C], t, part.weights if weights is None else weights)
+    return Sample(rows, rare_columns(C[:, frame.kept], RARE), part.weights, even)
 
 
 def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
@@ -256,8 +255,8 @@ def reaches(problem: AllRows, tally: Tally, size: int, C=None) -> Reaching:
         weights, reach = np.concatenate(found.weights), np.concatenate(found.reach)
         return Reaching(found.part(), weights, reach, max(found.largest))
     reach = np.maximum(np.concatenate(sweep(source, sizes, frame, v).size), 1.0)
-    whole: Any = source
-    index, weights = drawn(whole.w, source.n_rows, size, reach)
+    w = getattr(source, "w", None)
+    index, weights = drawn(w, source.n_rows, size, reach)
     return Reaching(source.take(index), weights, reach[index], float(reach.max()))
 
 

@@ -79,6 +79,8 @@ class Work:
     left_out : int
         Directions of X that were left out though they are not quite dependent: float64 has too few
         digits to fit them.
+    n_repeats : int
+        Rows that are equal to others in X and y, and were merged with them to one of their weight.
     gathered : bool
         Whether the rows were on Dask, and all of them were brought into memory: they are few, or
         passes could not solve the problem.
@@ -91,13 +93,15 @@ class Work:
     n_iter: int
     refused: str = ""
     left_out: int = 0
+    n_repeats: int = 0
     gathered: bool = False
 
     def __str__(self) -> str:
+        merged = f"{self.n_repeats:,} repeated rows merged. " if self.n_repeats else ""
         gathered = " All rows were brought into memory." if self.gathered else ""
-        return self._what() + gathered
+        return merged + self._solved() + gathered
 
-    def _what(self) -> str:
+    def _solved(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
         if self.way == "passes":
             opened = f", opened {self.n_fixups} times" if self.n_fixups else ""
@@ -125,6 +129,7 @@ class Work:
             n_iter=max(self.n_iter, other.n_iter),
             refused=self.refused or other.refused,
             left_out=max(self.left_out, other.left_out),
+            n_repeats=max(self.n_repeats, other.n_repeats),
             gathered=self.gathered or other.gathered,
         )
 
