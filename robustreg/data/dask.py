@@ -30,8 +30,10 @@ BYTES_PER_ENTRY = 32
 
 
 def is_dask(X: Any) -> bool:
-    """Whether X is a Dask array or frame."""
-    return hasattr(X, "__dask_graph__")
+    """Whether X is a Dask array, frame or series; nothing is imported for that."""
+    return hasattr(X, "ndim") and any(
+        of.__module__.split(".")[0] in ("dask", "dask_expr") for of in type(X).__mro__
+    )
 
 
 def sketch(X: Any) -> Any:
@@ -278,8 +280,8 @@ def in_memory(what: str, *data: Any) -> tuple:
     if size > room:
         raise ValueError(
             f"X, y and sample_weight have {size:,} numbers on Dask: {what} is done in memory, "
-            f"which has room for {room:,.0f}. Give it a sample of the rows, as X.sample(frac=0.01); "
-            "LinearRegressor itself fits all rows on Dask."
+            f"which has room for {room:,.0f}. Give it a sample of the rows, as "
+            "X.sample(frac=0.01); LinearRegressor itself fits all rows on Dask."
         )
     return compute(*data)
 
