@@ -1,4 +1,4 @@
-"""robustreg: exact linear regression under squared, absolute and Huber loss."""
+"""robustreg: exact linear regression under squared, absolute, Huber and quantile loss."""
 
 from ._version import __version__
 from .certificate import Certificate, certify
@@ -6,6 +6,7 @@ from .display import DeltaPathDisplay, FitDisplay, LossDisplay, ResidualsDisplay
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
+from .process import QuantileProcess, quantile_process
 
 __all__ = [
     "Certificate",
@@ -15,8 +16,10 @@ __all__ = [
     "LinearRegressor",
     "LinearRegressorCV",
     "LossDisplay",
+    "QuantileProcess",
     "ResidualsDisplay",
     "__version__",
     "certify",
     "delta_path",
+    "quantile_process",
 ]

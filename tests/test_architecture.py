@@ -75,6 +75,7 @@ DOORS = {
     "linear_regressor_cv",
     "certificate",
     "path",
+    "process",
     "progress",
     "display.fit",
     "__main__",

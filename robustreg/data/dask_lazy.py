@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .blocks import NotFiniteError, fitted_values
 from .dask import Layout, Table, given, is_frame, numbers, stored, with_whole_rows
 
 
@@ -39,7 +40,6 @@ def predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> Any:
 
     coef (p,) or (k, p) and intercept, a number or (k,).
     """
-    result = np.result_type(dtype, coef)
     if is_frame(X):
         meta = _predicted_of_frame(X._meta, dtype, coef, intercept)
         return X.map_partitions(_predicted_of_frame, dtype, coef, intercept, meta=meta)
@@ -48,16 +48,18 @@ def predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> Any:
         chunks = {"drop_axis": 1}
     else:
         chunks = {"chunks": (X.chunks[0], (len(coef),))}
-    meta = np.empty((0,) * coef.ndim, dtype=result)
-    return X.map_blocks(_predicted, dtype, coef, intercept, dtype=result, meta=meta, **chunks)
+    meta = _predicted(np.empty((0, X.shape[1])), dtype, coef, intercept)
+    return X.map_blocks(_predicted, dtype, coef, intercept, dtype=meta.dtype, meta=meta, **chunks)
 
 
 def _predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> np.ndarray:
     X = stored(X, dtype)
-    entries = X.data if sparse.issparse(X) else X
-    if entries.dtype.kind == "f" and not np.isfinite(entries).all():
-        raise ValueError("X has a NaN or an infinite entry in a part.")
-    return X @ coef.T + intercept
+    try:
+        if sparse.issparse(X) and not np.isfinite(X.data).all():
+            raise NotFiniteError
+        return fitted_values(X, coef, intercept)
+    except NotFiniteError:
+        raise ValueError("X has a NaN or an infinite entry in a part.") from None
 
 
 def _predicted_of_frame(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> Any:

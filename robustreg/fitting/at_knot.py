@@ -13,6 +13,7 @@ import numpy as np
 from ..data.arrays import make_source
 from ..data.frame import make_frames
 from ..data.make_rows import make_rows
+from ..data.present import in_memory
 from ..data.source import Dependent, Refused, Source, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows
@@ -32,6 +33,8 @@ from .target import too_fine
 
 # Targets that share their passes at most: the open rows of all of them are in memory at once.
 TOGETHER = 16
+# Levels of one target that do: their bands overlap, and they are commonly 19 or 21.
+LEVELS_TOGETHER = 32
 # Which way a fit goes: "auto" tries passes where they are worth it, "passes" tries them from 2 rows
 # per column, "direct" never.
 WAY: ContextVar[str] = ContextVar("robustreg_way", default="auto")
@@ -50,7 +53,8 @@ def at_knot(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
     """
     try:
         check_worth(X.shape, spec)
-        some = (Y[:, first : first + TOGETHER] for first in range(0, Y.shape[1], TOGETHER))
+        most = LEVELS_TOGETHER if spec.losses else TOGETHER
+        some = (Y[:, first : first + most] for first in range(0, Y.shape[1], most))
         return in_passes((make_source(X, _targets(y), w) for y in some), spec, start)
     except Refused as reason:
         if spec.tell and str(reason):
@@ -64,7 +68,8 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
 
     @functools.cache
     def rows():
-        return make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept)
+        w_of_all = np.ones(X.shape[0]) if w is None else w
+        return make_rows(in_memory(X), w_of_all, spec.fit_intercept)
 
     return rows
 
@@ -76,19 +81,27 @@ def in_passes(sources: Iterable[Any], spec: Specification, start) -> Fit:
         some = slice(first, first + source.n_targets)
         first = some.stop
         starts = None if start is None else (start[0][some], start[1][some])
-        outcomes, more = _outcomes(source, spec, starts)
+        given = replace(spec, losses=spec.losses[some])
+        outcomes, more = _outcomes(source, given, starts)
         for outcome in outcomes:
             if not outcome.gap <= spec.tol:
                 raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
-        found = together([_fit(source, k, outcome, spec) for k, outcome in enumerate(outcomes)])
+        found = [_fit(source, k, outcome, given.of(k)) for k, outcome in enumerate(outcomes)]
+        found = together(found)
         n_passes = more + max(outcome.tally.n_passes for outcome in outcomes)
         fits.append(replace(found, work=replace(found.work, n_passes=n_passes)))
     return together(fits)
 
 
 def _targets(Y: np.ndarray) -> np.ndarray:
-    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target."""
-    return np.ascontiguousarray(Y.T) if Y.shape[1] > 1 else Y[:, 0]
+    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target; one that is repeated is not
+    copied.
+    """
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    if Y.strides[1] == 0:
+        return np.broadcast_to(np.ascontiguousarray(Y[:, 0]), Y.shape[::-1])
+    return np.ascontiguousarray(Y.T)
 
 
 def _outcomes(source: Source, spec: Specification, start) -> tuple[list[Outcome], int]:
@@ -117,7 +130,7 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
         return least_squares(problem, Options(1, spec.tell), sums)
     fits = []
     for k, frame in enumerate(frames):
-        problem = all_rows(source.target(k), frame, spec.loss, spec.alpha)
+        problem = all_rows(source.target(k), frame, spec.of(k).loss, spec.alpha)
         guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.tell, guess)
         eager = WAY.get() == "passes" or not source.in_memory

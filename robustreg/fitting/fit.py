@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.blocks import NotFiniteError
+from ..data.present import check_finite, rows_where
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
@@ -31,10 +31,10 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
         present = w > 0.0
-        absent = X[~present]
-        if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not np.all(np.isfinite(absent)):
-            raise NotFiniteError
-        found = fit(X[present], Y[present], w[present], spec, start)
+        absent = rows_where(X, ~present)
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+            check_finite(absent)
+        found = fit(rows_where(X, present), Y[present], w[present], spec, start)
         return _with_absent_rows(found, absent, Y[~present], present)
     if rows is None and spec.solver == "auto" and spec.loss.is_bounded:
         distinct = merged(X, Y, w)

@@ -25,7 +25,7 @@ from ..problem.duality import rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
-from ..solvers.continuation import FAR, NEARBY, WIDER, approach, quantile
+from ..solvers.continuation import FAR, NEARBY, WIDER, approach, factor_of, levelled, quantile
 from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
 from .settling import NOTHING, Unknown, drawn_by_reach, sizes
@@ -118,7 +118,7 @@ def pilot(
         few.gram_all + part.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
     )
     phi = ridge.solve(few.adjoint(few.w * few.y))
-    phi, _ = approach(part, phi, FAR, uncounted)
+    phi, _ = approach(part, levelled(part, phi), FAR, uncounted)
     # 2. From all of it and nearby.
     whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
@@ -270,11 +270,11 @@ def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
     (w e)^2 z z' too, the error of the smoothed problem (``solvers/continuation.py``).
     """
     rows, loss, r = sample.rows, sample.loss, sample.rows.residual(phi)
-    k = quantile(loss.reach(r), SLOWLY[-1])
+    k = factor_of(sample, r, SLOWLY[-1])
     k = k if loss.is_corner else max(1.0, k)
     smoothed = loss.smoothed(k)
     Q, psi = smoothed.curved(r), k * loss.slope(r)
-    e = np.where(Q, psi - r, 0.0) if loss.is_corner else np.zeros(len(r))
+    e = np.where(Q, smoothed.pull(r) - r, 0.0) if loss.is_corner else np.zeros(len(r))
     factor = linalg.factor(rows.gram(rows.w * Q))
     drawn_by_chance = rows.w * np.maximum(rows.w - own, 0.0)
     V = rows.gram(drawn_by_chance * np.square(psi) + np.square(rows.w * e))

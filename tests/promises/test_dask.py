@@ -87,10 +87,12 @@ def random_problem(seed):
     weights = [None, rng.uniform(0.5, 2.0, n), rng.integers(0, 3, n), np.exp(rng.uniform(-6, 6, n))]
     w = weights[rng.integers(4)]
     parameters = {
-        "loss": str(rng.choice(["mse", "mae", "huber"])),
+        "loss": str(rng.choice(["mse", "mae", "huber", "quantile"])),
         "alpha": float(rng.choice([0.0, 0.0, 0.1])),
         "fit_intercept": bool(rng.random() < 0.8),
     }
+    if parameters["loss"] == "quantile":
+        parameters["quantile"] = 0.3
     if parameters["loss"] == "huber":
         parameters["scale"] = [1.0, "mad", "proposal2", "concomitant"][rng.integers(4)]
     is_sparse = bool(rng.random() < 0.3)
