@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
+from .data.dask import in_memory
 from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
 from .linear_regressor import CHECK, LinearRegressor
@@ -127,12 +128,13 @@ def certify(
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
     with default_errors():
+        estimator, X = _last_step(estimator, X)
+        X, y, sample_weight = in_memory("a certificate", X, y, sample_weight)
         return _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha)
 
 
 def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
-    """What ``certify`` returns for its arguments, which are checked here."""
-    estimator, X = _last_step(estimator, X)
+    """What ``certify`` returns for a model and X as it sees it; the arguments are checked here."""
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     level = _level(estimator, loss, quantile)

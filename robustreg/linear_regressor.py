@@ -16,7 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError, fitted_values
+from .data.dask import Table, chunks_of_columns, in_memory, is_dask, make_table, sketch
+from .data.dask_lazy import predicted, told_of_rows
+from .data.dask_source import BadPart, looked_at
 from .data.threads import default_errors, one_blas_thread
+from .fitting.beyond_memory import fit_beyond_memory, outside, sample_size
 from .fitting.fit import fit
 from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
@@ -135,7 +139,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         that none is left. Only with ``loss="huber"``.
     outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
         Rows of the training data with ``abs(residual) > delta * scale_``. Only with
-        ``loss="huber"``.
+        ``loss="huber"``. For X on Dask it is a lazy Dask array with the chunks of X.
     work_ : Work
         What the fit took, a record; ``print(model.work_)`` is a sentence. ``way`` is "passes" (over
         the rows), "direct" (all rows in memory), "scipy" or "sums" (``partial_fit``); ``n_passes``
@@ -143,7 +147,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         rows were found that had been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why
         passes could not solve the problem; ``left_out``, directions of X too small for float64,
         though not dependent; ``n_repeats``, repeated rows, X and y alike, that were merged;
-        ``digits`` that are right, where ``partial_fit`` knows of less than ten.
+        ``digits`` that are right, where ``partial_fit`` knows of less than ten; ``gathered``,
+        whether rows on Dask were brought into memory, as they were few.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -163,6 +168,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     and joblib set both), without a copy, in any memory order and of any dtype, so that X may be a
     file larger than memory (``numpy.memmap``, ``numpy.load(mmap_mode="r")``). The number of
     threads does not change a single bit of the answer, nor does ``np.errstate``.
+
+    X on Dask is read part by part in three passes: one looks at every row, checks it and draws a
+    sample, the others are those above. A pass is one ``dask.compute`` with a task for each part, on
+    the scheduler or client in use. Small arrays alone come back: the rows near a knot, and sums.
+    The same chunks give the same bits on any number of workers. Parts are read again in each pass,
+    so that ``X.persist()`` pays where the cluster's memory has room for them. A scale that is
+    estimated takes three passes for each of about five fits. Up to 4 million entries of X, and
+    where passes cannot solve the problem, all rows are brought into memory, if it has room.
 
     While a fit runs BLAS keeps to one thread, with most builds (that of NumPy's wheels is one) in
     the whole process: matrix products in other threads of a server take longer meanwhile, unless
@@ -227,12 +240,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features: an array, a frame, or a SciPy sparse matrix or array.
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
+            Features: an array, a frame, or a SciPy sparse matrix or array; or a Dask array, of
+            dense or CSR chunks, or a Dask frame, which are read part by part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets. For X on Dask they may be on Dask or in memory.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent.
+            Weights >= 0, on Dask or in memory. A weight counts repeats: 2 is the row twice, 0 the
+            row absent.
 
         Returns
         -------
@@ -242,8 +257,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
-            left as it was.
+            If a parameter, X, y or sample_weight is not what is allowed, or X on Dask has too many
+            rows for memory and cannot be fitted in passes; an earlier fit is then left as it was.
         MemoryError
             If X has so many columns that a matrix with a number for each two of them is too large.
 
@@ -340,26 +355,30 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     @with_callbacks
     def _fit(self, X, y, sample_weight) -> Fit:
         spec = self._specification()
+        if is_dask(X):
+            return self._fit_dask(X, y, sample_weight, spec)
         data = X, y
         # A dense X is read often enough to see what is not finite on the way.
         checked: Any = validate_data(self, *data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
+        n_targets = None if y.ndim == 1 else y.shape[1]
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
                 spec = replace(spec, tell=progress.tell)
-                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
+                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(n_targets))
                 progress.end(fitted.work)
         except NotFiniteError:
             validate_data(self, *data, **CHECK)
             raise
-        self._assign(fitted, X.dtype, y.ndim)
+        self._assign(fitted, X.dtype, y.ndim, spec.has_knots)
         self.__dict__.pop("_running", None)
         return fitted
 
     def _partial_fit(self, X, y, sample_weight) -> Fit:
         spec, running = self._specification(), getattr(self, "_running", None)
+        X, y, sample_weight = in_memory("partial_fit", X, y, sample_weight)
         checked: Any = validate_data(self, X, y, **CHECK, reset=running is None)
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0], or_none=running is not None)
@@ -372,22 +391,69 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         with one_blas_thread():
             running = Running.of(X, y, w) if running is None else running.with_rows(X, y, w)
             fitted = fit_of(running, spec)
-        self._assign(fitted, running.dtype, y.ndim)
+        self._assign(fitted, running.dtype, y.ndim, spec.has_knots)
         self._running = running
         return fitted
 
-    def predict(self, X: Any) -> np.ndarray:
+    def _fit_dask(self, X, y, sample_weight, spec: Specification) -> Fit:
+        """The same for X on Dask, of which this sees no rows."""
+        empty: Any = validate_data(
+            self, sketch(X), None if y is None else "no_validation",  # pyright: ignore
+            accept_sparse="csr", dtype=parameters.DTYPES, ensure_min_samples=0,
+        )  # fmt: skip
+        if (count := chunks_of_columns(X)) > 1:
+            warnings.warn(
+                f"X has {count} chunks of columns, which each pass puts together again; "
+                "X.rechunk({1: -1}), and perhaps .persist(), does that once.",
+                UserWarning,
+                stacklevel=5,
+            )
+        table = make_table(X, y, sample_weight, empty.dtype)
+        try:
+            with begun(self, self.verbose) as progress, one_blas_thread():
+                spec = replace(spec, tell=progress.tell)
+                source = looked_at(table, hasattr(empty, "tocsr"), sample_size(spec.loss))
+                if not sum(source.lengths):  # the error for X without rows
+                    validate_data(self, sketch(X), accept_sparse="csr")
+                if not source.n_rows:  # the error for weights that are all 0
+                    parameters.weights(np.zeros(sum(source.lengths)), sum(source.lengths))
+                if spec.tell:
+                    spec.tell("pass 1: look", source.n_rows)
+                found = fit_beyond_memory(source, spec, self._start_of(table.n_targets))
+                progress.end(found.work)
+        except BadPart as bad:
+            self._check_part(table, bad.number)
+            raise
+        y_ndim = 1 if table.n_targets is None else 2
+        self._assign(found, empty.dtype, y_ndim, spec.has_knots)
+        self.__dict__.pop("_running", None)
+        if spec.has_knots:
+            told = outside, found.coef, found.intercept, found.losses
+            self.outliers_ = told_of_rows(table, source.lengths, *told)
+        return found
+
+    def _check_part(self, table: Table, number: int) -> None:
+        """Raise what a fit in memory would for a part that cannot be fitted, with its number."""
+        X, y, w = table.part(number)
+        try:
+            checked: Any = validate_data(self, X, y, **CHECK, reset=False)
+            parameters.weights(w, checked[0].shape[0])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} This is in part {number} of the rows.") from None
+
+    def predict(self, X: Any) -> Any:
         """Predicted targets.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
             Features, with the same columns as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            ``X @ coef_.T + intercept_``, in units of y.
+            ``X @ coef_.T + intercept_``, in units of y. For X on Dask it is lazy, with the chunks
+            of X; for a frame a series or frame with its index.
 
         Raises
         ------
@@ -398,6 +464,9 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         """
         check_is_fitted(self)
         check = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "reset": False}
+        if is_dask(X):
+            empty: Any = validate_data(self, sketch(X), **check, ensure_min_samples=0)
+            return predicted(X, empty.dtype, self.coef_, self.intercept_)
         # A dense X is read once, by blocks of rows.
         checked: Any = validate_data(self, X, **check, ensure_all_finite=hasattr(X, "tocsr"))
         try:
@@ -426,16 +495,19 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             tol=parameters.number("tol", self.tol, positive=True),
         )
 
-    def _start(self, y):
-        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None."""
+    def _start_of(self, n_targets: int | None):
+        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None.
+
+        ``n_targets`` is None where y has one dimension.
+        """
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        shape = (1 if y.ndim == 1 else y.shape[1], getattr(self, "n_features_in_", 0))
+        shape = (1 if n_targets is None else n_targets, getattr(self, "n_features_in_", 0))
         coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
         intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
         return (coef, intercept) if coef.shape == shape else None
 
-    def _assign(self, fitted: Fit, dtype, y_ndim: int) -> None:
+    def _assign(self, fitted: Fit, dtype, y_ndim: int, has_knots: bool) -> None:
         """Fitted attributes from a record; one target given as a vector loses its axis."""
         dtype = np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
         one = y_ndim == 1
@@ -457,6 +529,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             self.__dict__.pop(name, None)
         if fitted.outliers is not None:
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
+        if has_knots:
             scale = (
                 np.full(len(fitted.gap), float(self.scale))
                 if fitted.scale is None

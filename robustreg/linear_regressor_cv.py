@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from . import parameters
+from .data.dask import in_memory
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
 from .linear_regressor import LinearRegressor
@@ -277,6 +278,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """(the model fitted to all rows, its record, whether all fits of the cross-validation are
         certified).
         """
+        X, y, sample_weight = in_memory("cross-validation", X, y, sample_weight)
         given = self._given(X, y, sample_weight, params)
         n_jobs: Any = self.n_jobs  # None is what joblib's context says
         n_groups = min(effective_n_jobs(n_jobs), len(given.tests))

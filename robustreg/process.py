@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_X_y
 
 from . import parameters
+from .data.dask import in_memory
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.specification import Fit, Specification
@@ -239,6 +240,7 @@ def _found(X, y, quantiles, sample_weight, alpha, fit_intercept) -> tuple[np.nda
             "its entries."
         )
     check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
+    X, y, sample_weight = in_memory("a process", X, y, sample_weight)
     X, y = check_X_y(X, y, **check)
     y, w = np.asarray(y, dtype=np.float64), parameters.weights(sample_weight, len(y))
     X, y, w = present(X, y, w)

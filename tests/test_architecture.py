@@ -86,6 +86,7 @@ KNOWN_BY = {
     "joblib": {"linear_regressor_cv"},  # scikit-learn brings it
     "threadpoolctl": {"data.threads", "__main__"},  # scikit-learn brings it, too
     "matplotlib": {"display.drawing"},
+    "dask": {"data.dask", "data.dask_lazy"},
 }
 
 

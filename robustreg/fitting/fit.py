@@ -11,9 +11,10 @@ from ..data.present import check_finite, rows_where
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
-from .at_scale import at_scale
+from .at_scale import Ways, at_scale
 from .repeats import Merged, merged
 from .specification import Fit, Specification, together
+from .vanishing import vanishing
 
 # Matrices as large as the Gram matrix that every fit holds at least: it and its factor.
 LARGE_MATRICES = 2
@@ -42,7 +43,17 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     rows = rows or rows_of_all(X, w, spec)
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
-    return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])
+    return together([at_scale(_ways(X, y[:, None], w, rows), spec) for y in Y.T])
+
+
+def _ways(X, y, w, rows: Callable) -> Ways:
+    """Those of rows in memory, for y (n, 1)."""
+    return Ways(
+        n_rows=len(y),
+        at_knot=lambda spec, start: at_knot(X, y, w, spec, start, rows),
+        vanishing=lambda spec: vanishing(X, y, w, spec, rows),
+        spread=lambda centred: float(np.abs(y - (np.median(y) if centred else 0.0)).max()),
+    )
 
 
 def check_size(n: int, p: int) -> None:

@@ -92,8 +92,8 @@ def _gap_of_smooth(
     #    the decrement bounds it, which is far too much where weights differ by decades.
     outside = max(_outside_box(loss, rows.residual(phi + step)[inside > 0.0]), 0.0)
     if left.gram is not None and left.gram.any():
-        w, bound = problem.source.w, min(loss.upper, -loss.lower)
-        move = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
+        least, _ = problem.source.weight_range or (1.0, 1.0)
+        move = np.sqrt(decrement / least) / min(loss.upper, -loss.lower)
         if move > LITTLE * np.sqrt(problem.source.n_rows):
             move = sweep(problem.source, farthest, problem.frame, loss, phi, step).number
             tally.n_passes += 1

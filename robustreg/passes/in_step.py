@@ -57,7 +57,7 @@ def answers(part: Part, passes: dict[int, Pass]) -> Records:
 
 
 def in_step(source: Source, fits: list[Steps[T]], in_order: bool = False) -> list[T]:
-    """What the fits return; fit number k is of the target y[k] of the source, or of y (n,).
+    """What the fits return; fit number k is of target number k of the source.
 
     ``in_order``: one fit computes after the other, as somebody listens to them.
     """
@@ -96,7 +96,7 @@ def _advanced(fits: list[Steps[T]], sent: dict, found: dict, in_order: bool) -> 
 
 def _swept(source: Source, asked: dict[int, Pass]) -> list:
     """The answers to what is asked, in one pass."""
-    if source.y.ndim == 1:
+    if source.n_targets == 1:
         alone = asked[0]
         return [sweep(source, alone.kernel, alone.frame, *alone.arguments)]
     return sweep(source, answers, asked).each

@@ -92,6 +92,9 @@ class Work:
     digits : int or None
         How many digits of the coefficients are right, about, where ``partial_fit`` knows that there
         are less than ten: columns of X are nearly dependent. Else None.
+    gathered : bool
+        Whether the rows were on Dask, and all of them were brought into memory: they are few, or
+        passes could not solve the problem.
     """
 
     way: str
@@ -103,10 +106,12 @@ class Work:
     left_out: int = 0
     n_repeats: int = 0
     digits: int | None = None
+    gathered: bool = False
 
     def __str__(self) -> str:
         merged = f"{self.n_repeats:,} repeated rows merged. " if self.n_repeats else ""
-        return merged + self._solved()
+        gathered = " All rows were brought into memory." if self.gathered else ""
+        return merged + self._solved() + gathered
 
     def _solved(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
@@ -139,6 +144,7 @@ class Work:
             refused=self.refused or other.refused,
             left_out=max(self.left_out, other.left_out),
             n_repeats=max(self.n_repeats, other.n_repeats),
+            gathered=self.gathered or other.gathered,
         )
 
 
