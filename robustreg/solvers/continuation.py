@@ -192,7 +192,8 @@ def levelled(problem: Problem, phi: np.ndarray) -> np.ndarray:
 
 def quantile(x: np.ndarray, part: float) -> float:
     """About the value below which that part of x (n,) lies, from some of many."""
-    some = x[:: 1 + len(x) // int(QUANTILE_ROWS * max(1.0, SMALL_PART / max(part, TINY)))]
+    more = max(1.0, SMALL_PART / max(part, 1.0 / len(x)))
+    some = x[:: 1 + len(x) // int(QUANTILE_ROWS * more)]
     k = int(part * len(some))
     return float(np.partition(some, k)[k])
 

@@ -227,6 +227,17 @@ def test_beyond_all_rows_it_is_their_envelope(level):
     assert certify(model, X, y).gap <= 1e-9
 
 
+@pytest.mark.parametrize("level", [0.001, 0.999])
+@pytest.mark.parametrize("p", [1, 2])
+def test_all_rows_on_one_side_of_no_line_at_all(p, level):
+    X, y = np.zeros((40, p)), np.arange(1.0, 41.0)
+    X[0, p - 1] = p - 1.0
+    with way("passes"):
+        model = at(level, fit_intercept=False).fit(X, y)
+    np.testing.assert_allclose(model.coef_, [0.0] * (p - 1) + [p - 1.0])
+    assert certify(model, X, y).gap <= 1e-11
+
+
 def test_counts_with_many_ties():
     rng = np.random.default_rng(10)
     X = rng.standard_normal((20_000, 2))
