@@ -3,6 +3,7 @@
 from ._version import __version__
 from .certificate import Certificate, certify
 from .display import DeltaPathDisplay, FitDisplay, LossDisplay, ResidualsDisplay
+from .inference import FittedLine, Inference, WaldTest, infer
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
@@ -12,11 +13,15 @@ __all__ = [
     "DeltaPath",
     "DeltaPathDisplay",
     "FitDisplay",
+    "FittedLine",
+    "Inference",
     "LinearRegressor",
     "LinearRegressorCV",
     "LossDisplay",
     "ResidualsDisplay",
+    "WaldTest",
     "__version__",
     "certify",
     "delta_path",
+    "infer",
 ]

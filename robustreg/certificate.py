@@ -122,7 +122,7 @@ def certify(
 
 def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
     """What ``certify`` returns for its arguments, which are checked here."""
-    estimator, X = _last_step(estimator, X)
+    estimator, X = last_step(estimator, X)
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     names = getattr(estimator, "feature_names_in_", None)
@@ -192,7 +192,7 @@ def _loss(estimator, loss, delta):
     return loss
 
 
-def _last_step(estimator, X):
+def last_step(estimator, X):
     """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator
     of a search.
     """
@@ -201,7 +201,7 @@ def _last_step(estimator, X):
         check_is_fitted(estimator)
         for _, step in estimator.steps[:-1]:
             X = X if step is None or step == "passthrough" else step.transform(X)
-        return _last_step(estimator.steps[-1][1], X)
+        return last_step(estimator.steps[-1][1], X)
     if not hasattr(estimator, "coef_") or getattr(estimator, "classes_", None) is not None:
         if hasattr(estimator, "get_params") and not hasattr(estimator, "classes_"):
             check_is_fitted(estimator)

@@ -12,7 +12,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each folder may import from those to its right, and from itself; files beside the folders are the
 # doors.
-ROOMS = ["doors", "paths", "fitting", "passes", "solvers", "problem", "data", "numerics"]
+ROOMS = [
+    "doors",
+    "inferring",
+    "paths",
+    "fitting",
+    "passes",
+    "solvers",
+    "problem",
+    "data",
+    "numerics",
+]
 APART = {"proof": {"data.threads"}, "display": {"problem.losses"}}  # and what each of them may use
 
 
@@ -74,6 +84,7 @@ DOORS = {
     "linear_regressor",
     "linear_regressor_cv",
     "certificate",
+    "inference",
     "path",
     "progress",
     "display.fit",
@@ -85,6 +96,7 @@ KNOWN_BY = {
     "joblib": {"linear_regressor_cv"},  # scikit-learn brings it
     "threadpoolctl": {"data.threads", "__main__"},  # scikit-learn brings it, too
     "matplotlib": {"display.drawing"},
+    "pandas": {"inferring.record"},  # where a table is made a frame
 }
 
 

@@ -1,0 +1,168 @@
+"""Sums over the rows that covariances are made of, as kernels of passes.
+
+With residuals r in the units of the frame, the slope psi(r) of the loss, rows d of D, and weights w
+that count repeats:
+
+    gram       sum w q d d'           for some factors q of the rows: q = psi^2, or a density
+    score      sum w psi d            0 at a minimum
+    clusters   sum over g of s_g s_g',  s_g = sum over the rows of cluster g of w psi d
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.source import Part, Source, Sums, sweep
+from ..problem.duality import beyond
+from ..problem.losses import Loss
+from .coordinates import Coordinates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A fit as its covariances see it; it has no rows, so that it can travel with a kernel.
+
+    b (p,) and b0 are in the units of the data, phi (m,) in those of the frame. ``loss`` is in the
+    units of the data, ``scaled`` in those of the frame.
+    """
+
+    at: Coordinates
+    b: np.ndarray
+    b0: float
+    phi: np.ndarray
+    loss: Loss
+    scaled: Loss
+
+    @property
+    def is_corner(self) -> bool:
+        """Whether the loss has a corner, as that of a quantile."""
+        return self.loss.is_corner
+
+    @property
+    def level(self) -> float:
+        """The quantile tau of a corner: the part of the rows below the fit."""
+        return self.loss.upper / (self.loss.upper - self.loss.lower)
+
+
+def make_fitted(at: Coordinates, b: np.ndarray, b0: float, loss: Loss) -> Fitted:
+    """The fit with the coefficients b (p,), b0 and the loss, all in the units of the data."""
+    scaled, _ = loss.in_units(at.frame.y_scale)
+    return Fitted(at, b, b0, at.frame.from_raw(b, b0), loss, scaled)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Rows of one part: centred columns C, residuals r (k,), and ``zone`` (k,): -1, 0 or 1 where r
+    is left of, inside or right of the quadratic piece of the loss, or of a corner.
+    """
+
+    C: np.ndarray
+    r: np.ndarray
+    zone: np.ndarray
+
+
+def seen(part: Part, fit: Fitted) -> Seen:
+    """What a kernel needs of a part."""
+    C = fit.at.frame.centred(part)
+    r = fit.at.frame.residual(part, C, fit.phi)
+    outside = beyond(part.X, part.y, fit.b, fit.b0, fit.loss)
+    return Seen(C, r, np.where(outside, np.sign(r), 0.0))
+
+
+def slope(rows: Seen, fit: Fitted) -> np.ndarray:
+    """psi (k,): the slope of the loss; of a corner tau - 1 below the fit, tau above, 0 on it."""
+    if not fit.is_corner:
+        return fit.scaled.inside(rows.r)
+    tau = fit.level
+    return np.where(rows.zone > 0.0, tau, np.where(rows.zone < 0.0, tau - 1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gram(Sums):
+    """Sums of w q d d', a matrix (r, r) for each of the factors: (j, r, r)."""
+
+    of: np.ndarray
+
+
+def gram(part: Part, fit: Fitted, factors: Callable, *arguments) -> Gram:
+    """The kernel for factors(rows, fit, ...), a list of q (k,), each >= 0."""
+    rows = seen(part, fit)
+    grams = []
+    for q in factors(rows, fit, *arguments):
+        grams.append(fit.at.weighted_gram(rows.C, q if part.w is None else part.w * q))
+    return Gram(np.array(grams))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slopes(Sums):
+    """Sums over the rows: ``score`` of w psi d (r,), ``square`` of w psi^2, ``weight`` of w, and
+    ``n_curved`` of w of the rows inside; ``held``, the most that rows on a corner could add to the
+    score.
+    """
+
+    score: np.ndarray
+    square: float
+    weight: float
+    n_curved: float
+    held: float
+
+
+def slopes(part: Part, fit: Fitted, root: np.ndarray) -> Slopes:
+    """The kernel; ``root`` K (r, r) has K'K = (D'diag(w)D)^-1, in whose norm scores are held."""
+    rows = seen(part, fit)
+    psi, inside, w = slope(rows, fit), rows.zone == 0.0, part.weights
+    held = 0.0
+    if fit.is_corner and inside.any():
+        held = float(w[inside] @ fit.at.norms(rows.C[inside], root))
+    square, weight = float(w @ np.square(psi)), float(w.sum())
+    return Slopes(fit.at.adjoint(rows.C, w * psi), square, weight, float(w @ inside), held)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters(Sums):
+    """Lists of arrays, part by part: numbers of clusters (j,) and sums of w psi d (j, r)."""
+
+    number: list
+    sums: list
+
+
+def clusters(part: Part, fit: Fitted, number: np.ndarray) -> Clusters:
+    """The kernel for the cluster ``number`` (n,) of each row."""
+    rows = seen(part, fit)
+    here = number[part.begin : part.begin + len(rows.r)]
+    order = np.argsort(here, kind="stable")
+    found, first = np.unique(here[order], return_index=True)
+    scores = (part.weights * slope(rows, fit))[:, None] * fit.at.rows(rows.C)
+    return Clusters([found], [np.add.reduceat(scores[order], first, axis=0)])
+
+
+def cluster_meat(source: Source, fit: Fitted, number: np.ndarray, n_clusters: int) -> np.ndarray:
+    """The sum of s_g s_g' over the clusters, (r, r)."""
+    found = sweep(source, clusters, fit, number)
+    sums = np.zeros((n_clusters, fit.at.rank))
+    for here, scores in zip(found.number, found.sums, strict=True):
+        sums[here] += scores
+    return sums.T @ sums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals(Sums):
+    """Lists of arrays, part by part: residuals (k,), and the zone of each."""
+
+    r: list
+    zone: list
+
+
+def residual_parts(part: Part, fit: Fitted) -> Residuals:
+    """The kernel of the pass for all residuals: n numbers, for what depends on their order."""
+    rows = seen(part, fit)
+    return Residuals([rows.r], [rows.zone])
+
+
+def residuals(source: Source, fit: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """(residuals (n,) in the units of the frame, zone (n,))."""
+    found = sweep(source, residual_parts, fit)
+    return np.concatenate(found.r), np.concatenate(found.zone)
