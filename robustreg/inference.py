@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 from . import parameters
 from .certificate import OURS, last_step
 from .data.arrays import make_source
+from .data.blocks import NotFiniteError
 from .data.source import Refused, sweep
 from .data.threads import default_errors, one_blas_thread
 from .inferring import density
@@ -135,8 +136,16 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, ke
     model, X = last_step(model, X)
     loss = _checked_loss(model)
     names = _names(model, X)
-    check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
-    X, y = check_X_y(X, y, **check, multi_output=True)
+    data = X, y
+    check: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": parameters.DTYPES,
+        "multi_output": True,
+        "y_numeric": True,
+    }
+    # A dense X is read often enough to see what is not finite on the way.
+    seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
+    X, y = check_X_y(*data, **check, ensure_all_finite=not seen_on_the_way)
     if X.shape[1] != model.n_features_in_:
         raise ValueError(
             f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
@@ -159,7 +168,8 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, ke
                 _of_target(model, names, X, t, w, b, float(c), _loss(model, loss, k), asked)
                 for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
             ]
-    except Refused as reason:
+    except (Refused, NotFiniteError) as reason:
+        check_X_y(*data, **check)
         raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
     return found[0] if np.ndim(y) == 1 else found
 

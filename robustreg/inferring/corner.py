@@ -20,16 +20,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.source import Source
+from ..data.source import Refused, Source
 from ..fitting.fit import fit as fit_rows
 from ..fitting.specification import Specification
 from ..numerics import linalg
+from ..passes.all_rows import all_rows
+from ..passes.in_step import in_step
+from ..passes.reduction import reduced
 from ..problem.losses import ABSOLUTE, Loss, corner
+from ..problem.solution import Options
 from . import density
 from .moments import Fitted, Seen, cluster_meat, residuals
 from .smooth import cluster_factor, one
 
 MAX_ITER, TOL = 1000, 1e-9  # of the fits that a density takes: as those of LinearRegressor
+SMALL = 2**20  # entries of X, up to which two fits of their own take no time
 # Share of the terms of a difference of fits: a smaller difference is rounding, and no density.
 CROSSING = 1e-9
 
@@ -62,7 +67,7 @@ def iid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     r, zone = residuals(source, fit)
     tau = fit.level
     if how.kernel is None:
-        sparsity = sparsity_of(np.where(zone == 0.0, 0.0, r), source.w, n, tau, fit.at.rank, how)
+        sparsity = sparsity_of(np.where(zone == 0, 0.0, r), source.w, n, tau, fit.at.rank, how)
     else:
         sparsity = 1.0 / density_of(source, fit, r, n, how)
     return tau * (1.0 - tau) * sparsity**2 * inverse(fit.at.gram)
@@ -116,21 +121,43 @@ def density_of(source: Source, fit: Fitted, r: np.ndarray, n: float, how: Smooth
 
 def nid(source: Source, fit: Fitted, X, y, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent, of a density each that changes with X as the quantiles do."""
-    change, h = quantile_change(fit, X, y, source.w, n, how)
+    change, h = quantile_change(source, fit, X, y, n, how)
     F = one(source, fit, by_change, change, h)
     return _sandwich(F, fit.at.gram, fit.level)
 
 
-def quantile_change(fit: Fitted, X, y, w, n: float, how: Smoothing) -> tuple[np.ndarray, float]:
+def quantile_change(
+    source: Source, fit: Fitted, X, y, n: float, how: Smoothing
+) -> tuple[np.ndarray, float]:
     """(difference (m,) of the coefficients of the fits at tau + h and tau - h, in the frame, h)."""
-    tau, frame = fit.level, fit.at.frame
-    h = how.part(n, tau)
-    phi = []
-    for level in (tau + h, tau - h):
-        spec = specification(corner(level - 1.0, level), frame.intercept)
-        found = fit_rows(X, y[:, None], w, spec)
-        phi.append(frame.from_raw(found.coef[0], found.intercept[0]))
-    return phi[0] - phi[1], h
+    h = how.part(n, fit.level)
+    losses = [corner(level - 1.0, level) for level in (fit.level + h, fit.level - h)]
+    try:
+        above, below = _in_step(source, fit, losses)
+    except Refused:
+        above, below = (_alone(source, fit, X, y, loss) for loss in losses)
+    return above - below, h
+
+
+def _in_step(source: Source, fit: Fitted, losses: list[Loss]) -> list[np.ndarray]:
+    """The coefficients phi of each loss, by passes that they share; Refused if rows are few."""
+    if source.n_entries <= SMALL or fit.at.T is not None:
+        raise Refused("X is small.")
+    frame = fit.at.frame
+    problems = [all_rows(source, frame, loss, 0.0) for loss in losses]
+    fits = [reduced(problem, Options(MAX_ITER), shared=True) for problem in problems]
+    both = source.with_target(np.broadcast_to(source.y, (len(losses), source.n_rows)))
+    outcomes = in_step(both, fits)
+    if not max(outcome.gap for outcome in outcomes) <= TOL:
+        raise Refused("A fit is not proved.")
+    return [frame.from_raw(*outcome.frame.raw(outcome.phi)) for outcome in outcomes]
+
+
+def _alone(source: Source, fit: Fitted, X, y, loss: Loss) -> np.ndarray:
+    """The coefficients phi of a loss, by a fit of its own."""
+    frame = fit.at.frame
+    found = fit_rows(X, y[:, None], source.w, specification(loss, frame.intercept))
+    return frame.from_raw(found.coef[0], found.intercept[0])
 
 
 def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> list:
@@ -176,7 +203,7 @@ def robust(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
 def by_side(rows: Seen, fit: Fitted, f: float) -> list:
     """The factors (tau / f)^2 above the fit, ((1 - tau) / f)^2 on it and below."""
     tau = fit.level
-    return [np.square(np.where(rows.zone > 0.0, tau, 1.0 - tau) / f)]
+    return [np.square(np.where(rows.zone > 0, tau, 1.0 - tau) / f)]
 
 
 def cluster(

@@ -20,6 +20,10 @@ from ..problem.duality import beyond
 from ..problem.losses import Loss
 from .coordinates import Coordinates
 
+# Share of the terms of a residual: closer to a knot, rounding may decide on which side it is. Far
+# above rounding.
+CLOSE = 1e-6
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
@@ -66,10 +70,15 @@ class Seen:
 
 def seen(part: Part, fit: Fitted) -> Seen:
     """What a kernel needs of a part."""
-    C = fit.at.frame.centred(part)
-    r = fit.at.frame.residual(part, C, fit.phi)
-    outside = beyond(part.X, part.y, fit.b, fit.b0, fit.loss)
-    return Seen(C, r, np.where(outside, np.sign(r), 0.0))
+    C, t = fit.at.frame.centred(part), fit.at.frame.target(part)
+    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum())
+    r = fit.at.frame.residual_of(t, C, fit.phi)
+    zone = fit.scaled.zone(r)
+    close = np.flatnonzero(fit.scaled.distance(r) <= noise) if fit.loss.is_bounded else ()
+    if len(close):
+        outside = beyond(part.X[close], part.y[close], fit.b, fit.b0, fit.loss)
+        zone[close] = np.where(outside, np.sign(r[close]), 0.0)
+    return Seen(C, r, zone)
 
 
 def slope(rows: Seen, fit: Fitted) -> np.ndarray:
@@ -77,7 +86,7 @@ def slope(rows: Seen, fit: Fitted) -> np.ndarray:
     if not fit.is_corner:
         return fit.scaled.inside(rows.r)
     tau = fit.level
-    return np.where(rows.zone > 0.0, tau, np.where(rows.zone < 0.0, tau - 1.0, 0.0))
+    return np.where(rows.zone > 0, tau, np.where(rows.zone < 0, tau - 1.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +122,7 @@ class Slopes(Sums):
 def slopes(part: Part, fit: Fitted, root: np.ndarray) -> Slopes:
     """The kernel; ``root`` K (r, r) has K'K = (D'diag(w)D)^-1, in whose norm scores are held."""
     rows = seen(part, fit)
-    psi, inside, w = slope(rows, fit), rows.zone == 0.0, part.weights
+    psi, inside, w = slope(rows, fit), rows.zone == 0, part.weights
     held = 0.0
     if fit.is_corner and inside.any():
         held = float(w[inside] @ fit.at.norms(rows.C[inside], root))

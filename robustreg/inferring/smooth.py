@@ -42,7 +42,7 @@ def by_leverage(rows: Seen, fit: Fitted, root: np.ndarray, power: float) -> list
 
 def curvature(rows: Seen, fit: Fitted) -> list:
     """The factors l''(r): 1 inside, 0 outside."""
-    return [(rows.zone == 0.0).astype(np.float64)]
+    return [(rows.zone == 0).astype(np.float64)]
 
 
 def one(source: Source, fit: Fitted, factors, *arguments) -> np.ndarray:
