@@ -11,23 +11,17 @@ from . import parameters
 from .certificate import OURS, last_step
 from .data.arrays import make_source
 from .data.blocks import NotFiniteError
-from .data.source import Refused, sweep
+from .data.source import Refused
 from .data.threads import default_errors, one_blas_thread
 from .inferring import density
-from .inferring.coordinates import make_coordinates
 from .inferring.corner import Smoothing
 from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, covariance
-from .inferring.moments import Fitted, make_fitted, slopes
+from .inferring.moments import Fitted, first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
 from .linear_regressor_cv import LinearRegressorCV
-from .numerics import linalg
 from .problem.losses import ABSOLUTE, SQUARED, Loss, huber
 
 __all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
-
-# Standard errors that the minimum may be away from the coefficients: more, and they are those of
-# other data. Far more than rounding or a converged fit leaves.
-OTHER_DATA = 0.1
 
 
 def infer(
@@ -177,19 +171,20 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, ke
 def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) -> Inference:
     """The inference for one target y (n,)."""
     source = make_source(X, np.ascontiguousarray(y), w)
-    at = make_coordinates(source, bool(model.fit_intercept))
-    n, rank = source.weight, at.rank
-    if n <= rank:
-        raise ValueError(
-            f"X must have more rows than independent columns, {rank} with the intercept; "
-            f"got n_samples={n:g}{'' if w is None else ', counted by sample_weight'}."
-        )
-    fit = make_fitted(at, b, b0, loss)
     with np.errstate(all="ignore"):
-        root = linalg.factor(at.gram).inverse_root()
-        at_fit = sweep(source, slopes, fit, root)
-        if model.coef_.dtype == np.float64:
-            _check_minimum(at_fit, root, rank)
+        fit, at_fit = first_look(source, bool(model.fit_intercept), b, b0, loss)
+        n, rank = source.weight, fit.at.rank
+        if n <= rank:
+            raise ValueError(
+                f"X must have more rows than independent columns, {rank} with the intercept; "
+                f"got n_samples={n:g}{'' if w is None else ', counted by sample_weight'}."
+            )
+        # The last digits of coefficients in float32 are those of other data.
+        if model.coef_.dtype == np.float64 and not is_minimum(source, fit, at_fit):
+            raise ValueError(
+                "X, y and sample_weight must be those of the fit: the coefficients of model do not "
+                "minimise its loss on them."
+            )
         V = covariance(source, fit, at_fit, X, y, asked)
     coef = np.append(b0, b) if model.fit_intercept else b
     df = n - rank if asked.cov != "cluster" else asked.n_clusters - 1.0
@@ -213,16 +208,6 @@ def _record(names, coef, fit: Fitted, V, n: float, df: float, model, asked: Aske
         coef, std_err, statistic, p_value, interval, covariance,
         n, n - at.rank, df, model.loss, asked.cov, asked.level, at.null, spread,
     )  # fmt: skip
-
-
-def _check_minimum(at_fit, root: np.ndarray, rank: int) -> None:
-    """ValueError if the coefficients are not the minimum of the loss on these data."""
-    size = np.linalg.norm(root @ at_fit.score)
-    if size > at_fit.held + OTHER_DATA * np.sqrt(rank * at_fit.square / at_fit.weight):
-        raise ValueError(
-            "X, y and sample_weight must be those of the fit: the coefficients of model do not "
-            "minimise its loss on them."
-        )
 
 
 def _checked_loss(model: Any) -> str:

@@ -12,6 +12,7 @@ fitted value: a coefficient that they change is not identified, nor is R beta un
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..data.frame import Frame, make_frame
 from ..data.source import Part, Refused, Source, sweep
 from ..numerics import linalg
 from ..passes.dependence import independent_columns
-from ..passes.least_squares import WELL_CONDITIONED, normal_equations
+from ..passes.least_squares import WELL_CONDITIONED, NormalEquations
 
 # Share of the terms of a sum: a smaller sum is 0. A safe margin above rounding.
 ROUNDED = 1e-9
@@ -48,9 +49,9 @@ class Coordinates:
         D = self.rows(C)
         return np.dot(D.T, D if w is None else w[:, None] * D)
 
-    def adjoint(self, C, v: np.ndarray) -> np.ndarray:
-        """D'v (r,)."""
-        g = self.frame.adjoint(C, v)
+    def of_all(self, g: np.ndarray) -> np.ndarray:
+        """D'v (r,), given [X, 1]'v in the coordinates of the frame with all columns."""
+        g = g[self.frame.places]
         return g if self.T is None else self.T.T @ g
 
     def rows(self, C) -> np.ndarray:
@@ -76,34 +77,33 @@ def is_estimable(R: np.ndarray, null: np.ndarray) -> np.ndarray:
     return np.all(np.abs(R @ null) <= ROUNDED * terms, axis=1)
 
 
-def make_coordinates(source: Source, fit_intercept: bool) -> Coordinates:
-    """Coordinates for all rows, in one pass, two to five if columns are dependent.
+def frame_of(source: Source, fit_intercept: bool) -> Frame:
+    """A frame with all columns; Refused if the units of X or y are too extreme to be squared."""
+    plain = source.with_target(source.y)
+    plain.w = None  # weights only matter to what a fit solves
+    return make_frame(plain, fit_intercept)
 
-    Refused if the units of X or y are too extreme to be squared.
+
+def of_frame(frame: Frame, gram: np.ndarray) -> Coordinates:
+    """D = Z."""
+    return Coordinates(frame, None, gram, _back(frame), _null(frame))
+
+
+def make_coordinates(source: Source, frame: Frame, sums: NormalEquations) -> Coordinates:
+    """Coordinates for all rows, whose ``sums`` in the frame are known.
+
+    That takes no pass, one to four where columns are dependent, one where they are nearly so.
     """
-    plain = source if source.w is None else _without_weights(source)
-    with np.errstate(all="ignore"):
-        frame = make_frame(plain, fit_intercept)
-        sums = sweep(source, normal_equations, frame)
-        if not np.all(np.isfinite(sums.gram)):
-            raise Refused("X has values that are not finite, or too large to be squared.")
-        if not linalg.factor(sums.gram).rcond >= WELL_CONDITIONED:
-            try:
-                independent = independent_columns(source, frame, sums)
-                frame = replace(frame, independent=independent)
-                sums = sums.of(frame)
-            except Refused:
-                pass  # nearly dependent columns are told by an orthogonal factorisation
-        if linalg.factor(sums.gram).rcond >= WELL_CONDITIONED:
-            return Coordinates(frame, None, sums.gram, _back(frame), _null(frame))
-        return _orthogonal(source, frame)
-
-
-def _without_weights(source: Source) -> Source:
-    """The same rows, each of weight 1."""
-    other = source.with_target(source.y)
-    other.w = None
-    return other
+    if not np.all(np.isfinite(sums.gram)):
+        raise Refused("X has values that are not finite, or too large to be squared.")
+    if not linalg.factor(sums.gram).rcond >= WELL_CONDITIONED:
+        # Those that are nearly dependent are told by an orthogonal factorisation.
+        with suppress(Refused):
+            frame = replace(frame, independent=independent_columns(source, frame, sums))
+            sums = sums.of(frame)
+    if linalg.factor(sums.gram).rcond >= WELL_CONDITIONED:
+        return of_frame(frame, sums.gram)
+    return _orthogonal(source, frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,13 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.source import Part, Source, Sums, sweep
+from ..numerics import linalg
+from ..passes.least_squares import NormalEquations
 from ..problem.duality import beyond
 from ..problem.losses import Loss
-from .coordinates import Coordinates
+from .coordinates import Coordinates, frame_of, make_coordinates, of_frame
 
 # Share of the terms of a residual: closer to a knot, rounding may decide on which side it is. Far
 # above rounding.
 CLOSE = 1e-6
+# Standard errors, about, that the minimum may be away from the coefficients: if it is further, they
+# are those of other data. Far more than a converged fit leaves.
+OTHER_DATA = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,27 +112,58 @@ def gram(part: Part, fit: Fitted, factors: Callable, *arguments) -> Gram:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slopes(Sums):
-    """Sums over the rows: ``score`` of w psi d (r,), ``square`` of w psi^2, ``weight`` of w, and
-    ``n_curved`` of w of the rows inside; ``held``, the most that rows on a corner could add to the
-    score.
+    """Sums over the rows: ``gram`` of w z z' and ``score`` of w psi z, over all columns of a frame;
+    ``square`` of w psi^2, ``weight`` of w, and ``n_curved`` of w of the rows inside; ``on``, lists
+    of the numbers of rows on a corner.
     """
 
+    gram: np.ndarray
     score: np.ndarray
     square: float
     weight: float
     n_curved: float
-    held: float
+    on: list
 
 
-def slopes(part: Part, fit: Fitted, root: np.ndarray) -> Slopes:
-    """The kernel; ``root`` K (r, r) has K'K = (D'diag(w)D)^-1, in whose norm scores are held."""
-    rows = seen(part, fit)
+def slopes(part: Part, fit: Fitted) -> Slopes:
+    """The kernel of the first pass, for coordinates D = Z with all columns."""
+    rows, frame = seen(part, fit), fit.at.frame
     psi, inside, w = slope(rows, fit), rows.zone == 0, part.weights
-    held = 0.0
-    if fit.is_corner and inside.any():
-        held = float(w[inside] @ fit.at.norms(rows.C[inside], root))
-    square, weight = float(w @ np.square(psi)), float(w.sum())
-    return Slopes(fit.at.adjoint(rows.C, w * psi), square, weight, float(w @ inside), held)
+    on = np.flatnonzero(inside) + part.begin if fit.is_corner else np.zeros(0, dtype=int)
+    return Slopes(
+        frame.gram(rows.C, part.w),
+        frame.adjoint(rows.C, w * psi),
+        float(w @ np.square(psi)),
+        float(w.sum()),
+        float(w @ inside),
+        [on],
+    )
+
+
+def first_look(
+    source: Source, fit_intercept: bool, b: np.ndarray, b0: float, loss: Loss
+) -> tuple[Fitted, Slopes]:
+    """(the fit in coordinates for all rows, the sums at it), in one pass if columns are not
+    dependent. All is in the units of the data; Refused if these are too extreme.
+    """
+    frame = frame_of(source, fit_intercept)
+    whole = make_fitted(of_frame(frame, np.eye(frame.n_cols)), b, b0, loss)
+    sums = sweep(source, slopes, whole)
+    at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score))
+    return make_fitted(at, b, b0, loss), sums
+
+
+def is_minimum(source: Source, fit: Fitted, sums: Slopes) -> bool:
+    """Whether the fit is the minimum of the loss on these rows, to OTHER_DATA standard errors.
+
+    Rows on a corner may have any slope in between: they add at most w norm(K d) each, K'K = G^-1.
+    """
+    root, held, on = linalg.factor(fit.at.gram).inverse_root(), 0.0, np.concatenate(sums.on)
+    if len(on):
+        part = source.take(on)
+        held = float(part.weights @ fit.at.norms(fit.at.frame.centred(part), root))
+    size = np.linalg.norm(root @ fit.at.of_all(sums.score))
+    return size <= held + OTHER_DATA * np.sqrt(fit.at.rank * sums.square / sums.weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
