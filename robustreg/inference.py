@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
@@ -13,11 +14,14 @@ from .data.arrays import make_source
 from .data.blocks import NotFiniteError
 from .data.source import Refused
 from .data.threads import default_errors, one_blas_thread
+from .fitting.specification import Specification
 from .inferring import density
+from .inferring.bootstrap import Resampling
 from .inferring.corner import Smoothing
-from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, covariance
-from .inferring.moments import Fitted, first_look, is_minimum
+from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, found
+from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
+from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .problem.losses import ABSOLUTE, SQUARED, Loss, huber
 
@@ -33,6 +37,8 @@ def infer(
     cov: str | None = None,
     groups: Any = None,
     level: float = 0.95,
+    n_resamples: int = 999,
+    random_state: Any = None,
     bandwidth: str = "hall-sheather",
     kernel: str | None = None,
 ) -> Any:
@@ -56,19 +62,25 @@ def infer(
     cov : str or None, default=None
         What is assumed of the errors; the page "How sure is a coefficient" compares them.
 
-        - ``"mse"``: ``"HC3"`` (default), ``"HC0"``, ``"HC1"``, ``"HC2"``, ``"iid"``, ``"cluster"``.
+        - ``"mse"``: ``"HC3"`` (default), ``"HC0"``, ``"HC1"``, ``"HC2"``, ``"iid"``, ``"cluster"``,
+          ``"bootstrap"``.
         - ``"huber"``: ``"sandwich"`` (default), ``"H1"``, ``"H2"``, ``"H3"`` (as statsmodels),
-          ``"MASS"`` (as R's ``rlm``), ``"cluster"``.
+          ``"MASS"`` (as R's ``rlm``), ``"cluster"``, ``"bootstrap"``.
         - ``"mae"``: ``"nid"`` (default), ``"iid"``, ``"kernel"`` (as R's quantreg), ``"robust"``
-          (as statsmodels), ``"cluster"``.
+          (as statsmodels), ``"rank"`` and ``"rank-nid"`` (intervals by inversion of rank tests, as
+          quantreg; for up to about 10,000 rows), ``"cluster"``, ``"bootstrap"``.
 
         None: the default of the loss, which assumes only that rows are independent; with ``groups``
         ``"cluster"``.
     groups : array-like of shape (n_samples,) or None, default=None
         The cluster of each row, any labels: rows of one may depend on each other. Required with
-        ``cov="cluster"``, and used by it only.
+        ``cov="cluster"``; with ``"bootstrap"`` clusters are drawn, and not rows.
     level : float, default=0.95
         The probability with which an interval is to cover its coefficient, between 0 and 1.
+    n_resamples : int, default=999
+        How many resamples are fitted with ``cov="bootstrap"``.
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples; an int for the same ones again.
     bandwidth : {"hall-sheather", "bofinger", "chamberlain"}, default="hall-sheather"
         How many rows beside the fit tell the density of the errors there. Of ``"mae"`` only.
     kernel : {"gaussian", "epanechnikov", "biweight", "cosine", "parzen"} or None, default=None
@@ -122,10 +134,12 @@ def infer(
     x0: 0.77 to 1.21
     """
     with default_errors():
-        return _inferred(model, X, y, sample_weight, cov, groups, level, bandwidth, kernel)
+        smoothing = bandwidth, kernel
+        resampling = n_resamples, random_state
+        return _inferred(model, X, y, sample_weight, cov, groups, level, smoothing, resampling)
 
 
-def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, kernel):
+def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, resampling):
     """What ``infer`` returns for its arguments, which are checked here."""
     model, X = last_step(model, X)
     loss = _checked_loss(model)
@@ -150,7 +164,9 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, ke
         kept = w > 0.0
         X, y, w = X[kept], y[kept], w[kept]
         groups = None if groups is None else groups[kept]
-    asked = _asked(loss, cov, groups, level, bandwidth, kernel)
+    asked = _asked(
+        model, loss, cov, groups, level, _smoothing(*smoothing), _resampling(*resampling)
+    )
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
     if len(coef) != targets.shape[1]:
@@ -158,14 +174,14 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, bandwidth, ke
     b0 = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coef))
     try:
         with one_blas_thread():
-            found = [
+            inferences = [
                 _of_target(model, names, X, t, w, b, float(c), _loss(model, loss, k), asked)
                 for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
             ]
     except (Refused, NotFiniteError) as reason:
         check_X_y(*data, **check)
         raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
-    return found[0] if np.ndim(y) == 1 else found
+    return inferences[0] if np.ndim(y) == 1 else inferences
 
 
 def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) -> Inference:
@@ -185,28 +201,19 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
                 "X, y and sample_weight must be those of the fit: the coefficients of model do not "
                 "minimise its loss on them."
             )
-        V = covariance(source, fit, at_fit, X, y, asked)
+        seen = found(source, fit, at_fit, X, y, asked)
     coef = np.append(b0, b) if model.fit_intercept else b
-    df = n - rank if asked.cov != "cluster" else asked.n_clusters - 1.0
-    return _record(names, coef, fit, V, n, df, model, asked)
-
-
-def _record(names, coef, fit: Fitted, V, n: float, df: float, model, asked: Asked) -> Inference:
-    """The record in the units of the data."""
-    at, unit = fit.at, fit.at.frame.y_scale
-    relative = at.covariance(V)
-    undetermined = np.any(at.null != 0.0, axis=1)
-    std_err = unit * np.sqrt(np.maximum(np.diag(relative), 0.0))
-    std_err[undetermined] = np.nan
-    with np.errstate(over="ignore"):
-        spread = unit * relative * unit
-    covariance = spread.copy()
-    covariance[undetermined], covariance[:, undetermined] = np.nan, np.nan
+    df = n - rank if not asked.n_clusters else asked.n_clusters - 1.0
+    undetermined = np.any(fit.at.null != 0.0, axis=1)
+    std_err, known = seen.std_err.copy(), seen.covariance.copy()
+    std_err[undetermined], known[undetermined], known[:, undetermined] = np.nan, np.nan, np.nan
     statistic, p_value, interval = intervals(coef, std_err, df, asked.level)
+    if seen.interval is not None:
+        interval = np.where(undetermined[:, None], np.nan, seen.interval)
     return Inference(
         names if model.fit_intercept else names[1:],
-        coef, std_err, statistic, p_value, interval, covariance,
-        n, n - at.rank, df, model.loss, asked.cov, asked.level, at.null, spread,
+        coef, std_err, statistic, p_value, interval, known,
+        n, n - rank, df, model.loss, asked.cov, asked.level, fit.at.null, seen.covariance,
     )  # fmt: skip
 
 
@@ -266,7 +273,7 @@ def _groups(groups, n: int) -> np.ndarray | None:
     return found
 
 
-def _asked(loss: str, cov, groups, level, bandwidth, kernel) -> Asked:
+def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Resampling) -> Asked:
     """The options, checked for the loss."""
     names = COVARIANCES[loss]
     if cov is None:
@@ -274,18 +281,38 @@ def _asked(loss: str, cov, groups, level, bandwidth, kernel) -> Asked:
     if not isinstance(cov, str) or cov not in names:
         listed = ", ".join(repr(name) for name in names)
         raise ValueError(f"cov must be one of {listed} with loss={loss!r}; got {cov!r}.")
-    if (groups is None) == (cov == "cluster"):
+    if (groups is None) == (cov == "cluster") and cov != "bootstrap":
         what = "given" if cov == "cluster" else "None"
         raise ValueError(f"groups must be {what} with cov={cov!r}.")
+    if how.kernel is not None and (loss in ("mse", "huber") or cov not in SMOOTHED):
+        raise ValueError(f"kernel must be None with loss={loss!r} and cov={cov!r}.")
     level = parameters.number("level", level, positive=True)
     if level >= 1.0:
         raise ValueError(f"level must be between 0 and 1; got {level!r}.")
-    parameters.choice("bandwidth", bandwidth, density.BANDWIDTHS)
-    if kernel is not None:
-        parameters.choice("kernel", kernel, density.KERNELS)
-        if loss in ("mse", "huber") or cov not in SMOOTHED:
-            raise ValueError(f"kernel must be None with loss={loss!r} and cov={cov!r}.")
     labels, number = np.unique([] if groups is None else groups, return_inverse=True)
     if groups is not None and len(labels) < 2:
         raise ValueError(f"groups must have at least two groups; got {len(labels)}.")
-    return Asked(cov, level, Smoothing(bandwidth, kernel), number, len(labels))
+    return Asked(cov, level, how, number, len(labels), resampling, _specification(model))
+
+
+def _smoothing(bandwidth, kernel) -> Smoothing:
+    parameters.choice("bandwidth", bandwidth, density.BANDWIDTHS)
+    if kernel is not None:
+        parameters.choice("kernel", kernel, density.KERNELS)
+    return Smoothing(bandwidth, kernel)
+
+
+def _resampling(n_resamples, random_state) -> Resampling:
+    n_resamples = parameters.count("n_resamples", n_resamples, least=2)
+    seed = check_random_state(random_state).randint(2**31 - 1)
+    return Resampling(n_resamples, np.random.default_rng(seed))
+
+
+def _specification(model) -> Specification:
+    """That of the model, or of the best candidate of a search."""
+    if isinstance(model, LinearRegressorCV):
+        model = LinearRegressor(
+            model.loss, delta=getattr(model, "delta_", 1.0), scale=model.scale,
+            fit_intercept=model.fit_intercept,
+        )  # fmt: skip
+    return model._specification()

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from ..data.source import Refused, Source
 from ..fitting.fit import fit as fit_rows
@@ -29,7 +30,7 @@ from ..passes.in_step import in_step
 from ..passes.reduction import reduced
 from ..problem.losses import ABSOLUTE, Loss, corner
 from ..problem.solution import Options
-from . import density
+from . import density, rank
 from .moments import Fitted, Seen, cluster_meat, residuals
 from .smooth import cluster_factor, one
 
@@ -230,3 +231,31 @@ def _sandwich(F: np.ndarray, G: np.ndarray, tau: float) -> np.ndarray:
     """tau (1 - tau) F^-1 G F^-1."""
     bread = inverse(F)
     return tau * (1.0 - tau) * (bread @ G @ bread)
+
+
+def rank_intervals(
+    source: Source, fit: Fitted, X, y, n: float, level: float, how: Smoothing | None
+) -> np.ndarray:
+    """Intervals (k, 2) by inversion of rank tests, in the units of the frame; see rank.py.
+
+    Errors are alike, or, with ``how``, of a density each as in ``nid``.
+    """
+    at, part = fit.at, source.take(slice(None))
+    C = at.frame.centred(part)
+    size = float(np.mean(np.abs(at.frame.residual(part, C, fit.phi))))
+    t = rank.moved(at.frame.target(part), size if size > 0.0 else 1.0)
+    rows = rank.Rows(at.rows(C), t, part.weights, fit.level)
+    found = fit_rows(rows.D, t[:, None], source.w, specification(fit.loss, False))
+    bread = inverse(at.gram)
+    own = np.diag(at.A @ bread @ at.A.T)  # c'G^-1 c
+    q = 1.0 / own if how is None else _with_densities(source, fit, X, y, n, how)
+    cutoff = float(stdtrit(n - at.rank, 0.5 + 0.5 * level))
+    return rank.rank_intervals(rows, found.coef[0], at.A, q, cutoff, size * np.sqrt(own))
+
+
+def _with_densities(source: Source, fit: Fitted, X, y, n: float, how: Smoothing) -> np.ndarray:
+    """q (k,) of rank.py with a density of each row."""
+    change, h = quantile_change(source, fit, X, y, n, how)
+    V = inverse(one(source, fit, by_change, change, h)) @ fit.at.A.T
+    V = V / np.einsum("ji,ij->j", fit.at.A, V)  # c'v = 1
+    return np.einsum("ij,ik,kj->j", V, fit.at.gram, V)

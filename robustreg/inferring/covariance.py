@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.source import Source
+from ..fitting.specification import Specification
 from . import corner, smooth
+from .bootstrap import Resampling, resampled
 from .corner import Smoothing
 from .moments import Fitted, Slopes
 
 # For each loss; the first is the default.
 COVARIANCES = {
-    "mse": ("HC3", "iid", "HC0", "HC1", "HC2", "cluster"),
-    "huber": ("sandwich", "H1", "H2", "H3", "MASS", "cluster"),
-    "mae": ("nid", "iid", "kernel", "robust", "cluster"),
+    "mse": ("HC3", "iid", "HC0", "HC1", "HC2", "cluster", "bootstrap"),
+    "huber": ("sandwich", "H1", "H2", "H3", "MASS", "cluster", "bootstrap"),
+    "mae": ("nid", "iid", "kernel", "robust", "rank", "rank-nid", "cluster", "bootstrap"),
 }
 SMOOTHED = ("iid", "kernel", "robust", "cluster")  # those of a corner that may have a kernel
 
@@ -23,7 +25,7 @@ SMOOTHED = ("iid", "kernel", "robust", "cluster")  # those of a corner that may 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of ``infer``, checked. ``number`` (n,) is the cluster of each row, from 0; of
-    no clusters it is empty.
+    no clusters it is empty. ``spec`` is what a resample is fitted as.
     """
 
     cov: str
@@ -31,6 +33,45 @@ class Asked:
     how: Smoothing
     number: np.ndarray
     n_clusters: int
+    resampling: Resampling
+    spec: Specification
+
+    @property
+    def has_intervals_only(self) -> bool:
+        """Whether there are intervals, but no covariance."""
+        return self.cov.startswith("rank")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """In the units of the data, of all coefficients: standard errors (k,), covariance (k, k), and
+    intervals (k, 2), or None where they follow from the standard errors.
+    """
+
+    std_err: np.ndarray
+    covariance: np.ndarray
+    interval: np.ndarray | None = None
+
+
+def found(source: Source, fit: Fitted, at_fit: Slopes, X, y, asked: Asked) -> Found:
+    """What is asked, for the rows X (n, p), y (n,) of the source."""
+    at, unit, k = fit.at, fit.at.frame.y_scale, len(fit.at.A)
+    if asked.has_intervals_only:
+        how = asked.how if asked.cov == "rank-nid" else None
+        ends = unit * corner.rank_intervals(source, fit, X, y, source.weight, asked.level, how)
+        if at.frame.intercept:
+            ends[0] += at.frame.y_shift
+        return Found(np.full(k, np.nan), np.full((k, k), np.nan), ends)
+    if asked.cov == "bootstrap":
+        start = fit.b[None], np.array([fit.b0])
+        rank, clusters = at.rank - at.frame.intercept, (asked.number, asked.n_clusters)
+        B = resampled(X, y, source.w, asked.spec, rank, start, *clusters, asked.resampling)
+        B = B - B.mean(axis=0)
+        V = B.T @ B / (len(B) - 1.0)
+        return Found(np.sqrt(np.diag(V)), V)
+    relative = at.covariance(covariance(source, fit, at_fit, X, y, asked))
+    std_err = unit * np.sqrt(np.maximum(np.diag(relative), 0.0))
+    return Found(std_err, unit * relative * unit)
 
 
 def covariance(source: Source, fit: Fitted, at_fit: Slopes, X, y, asked: Asked) -> np.ndarray:

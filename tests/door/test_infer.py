@@ -47,6 +47,9 @@ def bad(match, model="mse", data=X, target=Y, error=ValueError, **kwargs):
         bad("kernel must be one of 'gaussian', .*; got 'epa'", "mae", cov="iid", kernel="epa"),
         bad("kernel must be None with loss='mse' and cov='iid'", cov="iid", kernel="gaussian"),
         bad("kernel must be None with loss='mae' and cov='nid'", "mae", kernel="gaussian"),
+        bad("n_resamples must be an integer >= 2; got 1", cov="bootstrap", n_resamples=1),
+        bad("cannot be used to seed", cov="bootstrap", random_state="x"),
+        bad("groups must be None with cov='rank'", "mae", cov="rank", groups=np.arange(60)),
         bad("X must have the columns of the fit, 2; got 1", data=X[:, :1]),
         bad("those of the fit: the coefficients of model do not minimise", data=X[::-1]),
         bad("those of the fit", "mae", target=Y + X[:, 0]),
@@ -133,6 +136,17 @@ def test_the_table_as_text_html_frame_and_latex():
     latex = found.to_latex(caption="Heights")
     assert "begin{tabular}" in latex
     assert "Heights" in latex
+
+
+def test_rank_intervals_have_no_standard_errors():
+    found = infer(MODELS["mae"], FRAME.to_numpy(), Y, cov="rank-nid")
+    lines = str(found).splitlines()
+    assert lines[1].split() == ["coef", "[0.025", "0.975]"]
+    assert np.isnan(found.std_err).all()
+    assert np.all((found.interval[:, 0] < found.coef) & (found.coef < found.interval[:, 1]))
+    for call in (lambda: found.predict(X), lambda: found.test("x0")):
+        with pytest.raises(ValueError, match="cov='rank-nid' has intervals only"):
+            call()
 
 
 @pytest.mark.parametrize(
