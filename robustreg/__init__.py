@@ -2,7 +2,13 @@
 
 from ._version import __version__
 from .certificate import Certificate, certify
-from .display import DeltaPathDisplay, FitDisplay, LossDisplay, ResidualsDisplay
+from .display import (
+    CoefficientsDisplay,
+    DeltaPathDisplay,
+    FitDisplay,
+    LossDisplay,
+    ResidualsDisplay,
+)
 from .inference import FittedLine, Inference, WaldTest, infer
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
@@ -10,6 +16,7 @@ from .path import DeltaPath, delta_path
 
 __all__ = [
     "Certificate",
+    "CoefficientsDisplay",
     "DeltaPath",
     "DeltaPathDisplay",
     "FitDisplay",

@@ -83,11 +83,11 @@ def infer(
         Draws the resamples; an int for the same ones again.
     bandwidth : {"hall-sheather", "bofinger", "chamberlain"}, default="hall-sheather"
         How many rows beside the fit tell the density of the errors there. Of ``"mae"`` only.
-    kernel : {"gaussian", "epanechnikov", "biweight", "cosine", "parzen"} or None, default=None
-        The kernel of that density. None: ``"gaussian"`` for ``"kernel"`` and ``"cluster"``,
-        ``"epanechnikov"`` for ``"robust"``, and none for ``"iid"``, which then takes the slope of
-        the residuals in order, as quantreg does; with a kernel it is that of statsmodels. Of
-        ``"mae"`` only.
+    kernel : {"uniform", "gaussian", "epanechnikov", "biweight", "cosine", "parzen"}, default=None
+        The kernel of that density. None: ``"gaussian"`` for ``"kernel"``, ``"uniform"`` for
+        ``"cluster"``, ``"epanechnikov"`` for ``"robust"``; and none for ``"iid"``, which then takes
+        the slope of the residuals in order, as quantreg does, and with a kernel is that of
+        statsmodels. Of ``"mae"`` only.
 
     Returns
     -------

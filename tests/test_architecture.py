@@ -23,7 +23,10 @@ ROOMS = [
     "data",
     "numerics",
 ]
-APART = {"proof": {"data.threads"}, "display": {"problem.losses"}}  # and what each of them may use
+APART = {
+    "proof": {"data.threads"},
+    "display": {"problem.losses", "inference"},
+}  # and what each of them may use
 
 
 def room(name):

@@ -9,8 +9,8 @@ With the quantile tau, G = D'diag(w)D, and f the density of a row's errors at th
     kernel     the same with f = K(r / c) / c (Powell 1991)
     robust     G^-1 (sum w q d d') G^-1, q = (tau / f)^2 above the fit, ((1 - tau) / f)^2 below
                (statsmodels)
-    cluster    F^-1 (sum s_g s_g') F^-1 with the F of ``kernel``, for g clusters times
-               g / (g - 1) (n - 1) / (n - r)
+    cluster    F^-1 (sum s_g s_g') F^-1, F as that of ``kernel``, but for a uniform kernel; for g
+               clusters times g / (g - 1) (n - 1) / (n - r)
 """
 
 from __future__ import annotations
@@ -173,11 +173,11 @@ def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> list:
 
 def kernel(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent, of a density each that is smooth at the fit."""
-    return _sandwich(powell(source, fit, n, how), fit.at.gram, fit.level)
+    return _sandwich(powell(source, fit, n, how, "gaussian"), fit.at.gram, fit.level)
 
 
-def powell(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
-    """F = sum w K(r / c) / c d d', (r, r)."""
+def powell(source: Source, fit: Fitted, n: float, how: Smoothing, default: str) -> np.ndarray:
+    """F = sum w K(r / c) / c d d', (r, r); the kernel is ``default`` if none is given."""
     r, _ = residuals(source, fit)
     size = density.spread(r, source.w, density.deviation(r, source.w, 1.0))
     c = density.width(how.part(n, fit.level), fit.level, size)
@@ -185,7 +185,7 @@ def powell(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
         raise ValueError(
             "cov needs a bandwidth, and half of the residuals are 0: take cov='nid' or 'bootstrap'."
         )
-    return one(source, fit, by_kernel, density.KERNELS[how.kernel_or("gaussian")], c)
+    return one(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
 
 
 def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> list:
@@ -211,7 +211,7 @@ def cluster(
     source: Source, fit: Fitted, number: np.ndarray, n_clusters: int, n: float, how: Smoothing
 ) -> np.ndarray:
     """Errors independent between clusters of rows, of any dependence within."""
-    bread = inverse(powell(source, fit, n, how))
+    bread = inverse(powell(source, fit, n, how, "uniform"))
     meat = cluster_meat(source, fit, number, n_clusters)
     return cluster_factor(n_clusters, n, fit.at.rank) * (bread @ meat @ bread)
 

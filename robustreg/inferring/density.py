@@ -52,6 +52,11 @@ def within(h: float, tau: float) -> float:
     return h
 
 
+def _uniform(u):
+    """As wide as the bandwidth: the difference quotient that this is meant for."""
+    return np.where(np.abs(u) <= 0.5, 1.0, 0.0)
+
+
 def _biweight(u):
     return np.where(np.abs(u) <= 1.0, 15.0 / 16.0 * np.square(1.0 - np.square(u)), 0.0)
 
@@ -72,6 +77,7 @@ def _parzen(u):
 
 
 KERNELS = {
+    "uniform": _uniform,
     "gaussian": normal_density,
     "epanechnikov": _epanechnikov,
     "biweight": _biweight,

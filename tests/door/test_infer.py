@@ -44,7 +44,7 @@ def bad(match, model="mse", data=X, target=Y, error=ValueError, **kwargs):
             level="95%",
         ),
         bad("bandwidth must be one of 'hall-sheather', .*; got 'hs'", "mae", bandwidth="hs"),
-        bad("kernel must be one of 'gaussian', .*; got 'epa'", "mae", cov="iid", kernel="epa"),
+        bad("kernel must be one of 'uniform', .*; got 'epa'", "mae", cov="iid", kernel="epa"),
         bad("kernel must be None with loss='mse' and cov='iid'", cov="iid", kernel="gaussian"),
         bad("kernel must be None with loss='mae' and cov='nid'", "mae", kernel="gaussian"),
         bad("n_resamples must be an integer >= 2; got 1", cov="bootstrap", n_resamples=1),
