@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
-from .problem.losses import ABSOLUTE, SQUARED, Loss, huber
+from .problem.losses import Loss, huber
 
 __all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
 
@@ -141,9 +142,10 @@ def infer(
 
 def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, resampling):
     """What ``infer`` returns for its arguments, which are checked here."""
+    given = model
     model, X = last_step(model, X)
     loss = _checked_loss(model)
-    names = _names(model, X)
+    names = _names(given, model, X)
     data = X, y
     check: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -175,7 +177,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     try:
         with one_blas_thread():
             inferences = [
-                _of_target(model, names, X, t, w, b, float(c), _loss(model, loss, k), asked)
+                _of_target(model, names, X, t, w, b, float(c), _loss(model, asked.spec, k), asked)
                 for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
             ]
     except (Refused, NotFiniteError) as reason:
@@ -234,30 +236,35 @@ def _checked_loss(model: Any) -> str:
     return parameters.LOSSES[parameters.choice("loss", model.loss, parameters.LOSSES)]
 
 
-def _names(model, X) -> tuple[str, ...]:
-    """The names of the coefficients; ValueError if X has other columns than the fit."""
+def _names(given, model, X) -> tuple[str, ...]:
+    """The names of the coefficients; ValueError if X has other columns than the fit.
+
+    Of a pipeline whose last step saw none they are those that the steps before give.
+    """
     known = getattr(model, "feature_names_in_", None)
-    if known is None:
-        return ("intercept", *(f"x{j}" for j in range(model.n_features_in_)))
-    if hasattr(X, "columns") and list(X.columns) != list(known):
+    if known is not None and hasattr(X, "columns") and list(X.columns) != list(known):
         raise ValueError(
             f"X must have the columns of the fit, {list(known)}; got {list(X.columns)}."
         )
+    if known is None:
+        known = [f"x{j}" for j in range(model.n_features_in_)]
+        with suppress(AttributeError, TypeError, ValueError):  # a step has no names
+            pipeline = getattr(given, "best_estimator_", given)
+            known = pipeline[:-1].get_feature_names_out()
     return ("intercept", *(str(name) for name in known))
 
 
-def _loss(model, loss: str, k: int) -> Loss:
+def _loss(model, spec: Specification, k: int) -> Loss:
     """The loss of target number k, with the knot that its scale gives."""
-    if loss != "huber":
-        return {"mse": SQUARED, "mae": ABSOLUTE}[loss]
+    if spec.rule is None:
+        return spec.loss
     scale = float(np.atleast_1d(model.scale_)[k])
     if scale == 0.0:
         raise ValueError(
             "model must have a positive scale_: with 0 the coefficients are those of the absolute "
             'loss. Fit loss="mae".'
         )
-    delta = model.delta_ if isinstance(model, LinearRegressorCV) else model.delta
-    return huber(delta * scale)
+    return huber(spec.rule.delta * scale)
 
 
 def _groups(groups, n: int) -> np.ndarray | None:

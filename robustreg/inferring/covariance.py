@@ -13,11 +13,13 @@ from .bootstrap import Resampling, resampled
 from .corner import Smoothing
 from .moments import Fitted, Slopes
 
+OF_CORNERS = ("nid", "iid", "kernel", "robust", "rank", "rank-nid", "cluster", "bootstrap")
 # For each loss; the first is the default.
 COVARIANCES = {
     "mse": ("HC3", "iid", "HC0", "HC1", "HC2", "cluster", "bootstrap"),
     "huber": ("sandwich", "H1", "H2", "H3", "MASS", "cluster", "bootstrap"),
-    "mae": ("nid", "iid", "kernel", "robust", "rank", "rank-nid", "cluster", "bootstrap"),
+    "mae": OF_CORNERS,
+    "quantile": OF_CORNERS,
 }
 SMOOTHED = ("iid", "kernel", "robust", "cluster")  # those of a corner that may have a kernel
 

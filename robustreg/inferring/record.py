@@ -272,16 +272,19 @@ class Inference:
         ValueError
             If X has other columns, or there is no covariance.
         """
+        features = self.names[self.names[0] == "intercept" :]
+        unnamed = features == tuple(f"x{j}" for j in range(len(features)))
+        if hasattr(X, "columns") and not unnamed and tuple(map(str, X.columns)) != features:
+            raise ValueError(f"X must have the columns {features}; got {tuple(X.columns)}.")
         X = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
-        has_intercept = self.names[0] == "intercept"
-        p = len(self.names) - has_intercept
+        p = len(features)
         if X.ndim != 2 or X.shape[1] != p:
             raise ValueError(f"X must be of shape (n_samples, {p}); got {X.shape}.")
         if not np.all(np.isfinite(X)):
             raise ValueError("X must be finite; got NaN or infinity.")
         if not np.all(np.isfinite(self.spread)):
             raise ValueError(f"predict needs a covariance; cov={self.cov!r} has intervals only.")
-        R = np.column_stack([np.ones(len(X)), X]) if has_intercept else X
+        R = X if p == len(self.names) else np.column_stack([np.ones(len(X)), X])
         variance = np.einsum("ij,jk,ik->i", R, self.spread, R)
         std_err = np.sqrt(np.maximum(variance, 0.0))
         std_err[~is_estimable(R, self.undetermined)] = np.nan

@@ -96,6 +96,7 @@ def test_names_pipelines_searches_and_several_targets():
     assert found.names == ("intercept", "height", "a<b")
     pipe = make_pipeline(StandardScaler(), LinearRegressor("huber")).fit(FRAME, Y)
     other = infer(pipe, FRAME, Y)
+    assert other.names == found.names
     Z = StandardScaler().fit_transform(X)
     wanted = infer(LinearRegressor("huber").fit(Z, Y), Z, Y)
     np.testing.assert_allclose(other.std_err, wanted.std_err)
@@ -133,6 +134,7 @@ def test_the_table_as_text_html_frame_and_latex():
     frame = found.to_frame()
     assert list(frame.index) == list(found.names)
     np.testing.assert_array_equal(frame[["lower", "upper"]], found.interval)
+    pytest.importorskip("jinja2")
     latex = found.to_latex(caption="Heights")
     assert "begin{tabular}" in latex
     assert "Heights" in latex
@@ -165,6 +167,10 @@ def test_bad_hypotheses(R, q, match):
 
 
 def test_bad_rows_to_predict():
+    named = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    with pytest.raises(ValueError, match="X must have the columns"):
+        named.predict(FRAME[["a<b", "height"]])
+    np.testing.assert_allclose(named.predict(FRAME).std_err, named.predict(X).std_err, rtol=1e-12)
     found = infer(MODELS["mse"], X, Y)
     with pytest.raises(ValueError, match=r"X must be of shape \(n_samples, 2\)"):
         found.predict(X[:, :1])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.optimize import linprog
 from scipy.special import stdtrit
 
@@ -145,4 +146,6 @@ def test_the_quantile_of_weights_is_that_of_repeated_rows():
 @pytest.mark.parametrize("name", density.KERNELS)
 def test_kernels_have_the_integral_of_a_density(name):
     u = np.linspace(-8.0, 8.0, 160_001)
-    assert np.trapezoid(density.KERNELS[name](u), u) == pytest.approx(1.0, rel=1e-6)
+    assert trapezoid(density.KERNELS[name](u), u) == pytest.approx(
+        1.0, rel=2e-4
+    )  # steps at the ends
