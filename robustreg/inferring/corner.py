@@ -65,10 +65,9 @@ def specification(loss: Loss, fit_intercept: bool) -> Specification:
 
 def iid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent of X and alike."""
-    r, zone = residuals(source, fit)
-    tau = fit.level
+    r, tau = residuals(source, fit), fit.level
     if how.kernel is None:
-        sparsity = sparsity_of(np.where(zone == 0, 0.0, r), source.w, n, tau, fit.at.rank, how)
+        sparsity = sparsity_of(r, source.w, n, tau, fit.at.rank, how)
     else:
         sparsity = 1.0 / density_of(source, fit, r, n, how)
     return tau * (1.0 - tau) * sparsity**2 * inverse(fit.at.gram)
@@ -115,7 +114,7 @@ def density_of(source: Source, fit: Fitted, r: np.ndarray, n: float, how: Smooth
     """f by a kernel, as statsmodels has it: with the standard deviation of y, not of residuals."""
     y = np.asarray(source.y) / fit.at.frame.y_scale
     size = density.spread(r, source.w, density.deviation(y, source.w, 0.0))
-    c = density.width(how.part(n, fit.level), fit.level, size)
+    c = _positive(density.width(how.part(n, fit.level), fit.level, size))
     K = density.KERNELS[how.kernel_or("epanechnikov")](r / c)
     return float((K.sum() if source.w is None else source.w @ K) / (n * c))
 
@@ -178,14 +177,19 @@ def kernel(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
 
 def powell(source: Source, fit: Fitted, n: float, how: Smoothing, default: str) -> np.ndarray:
     """F = sum w K(r / c) / c d d', (r, r); the kernel is ``default`` if none is given."""
-    r, _ = residuals(source, fit)
+    r = residuals(source, fit)
     size = density.spread(r, source.w, density.deviation(r, source.w, 1.0))
-    c = density.width(how.part(n, fit.level), fit.level, size)
-    if not c > 0.0:
+    c = _positive(density.width(how.part(n, fit.level), fit.level, size))
+    return one(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
+
+
+def _positive(width: float) -> float:
+    """The bandwidth; ValueError if it is 0."""
+    if not width > 0.0:
         raise ValueError(
             "cov needs a bandwidth, and half of the residuals are 0: take cov='nid' or 'bootstrap'."
         )
-    return one(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
+    return width
 
 
 def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> list:
@@ -195,7 +199,7 @@ def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> list:
 
 def robust(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """The sandwich of statsmodels' QuantReg."""
-    r, _ = residuals(source, fit)
+    r = residuals(source, fit)
     f = density_of(source, fit, r, n, how)
     bread = inverse(fit.at.gram)
     return bread @ one(source, fit, by_side, f) @ bread

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..data.source import Part, Source, Sums, sweep
 from ..numerics import linalg
+from ..numerics.precision import EPS
 from ..passes.least_squares import NormalEquations
 from ..problem.duality import beyond
 from ..problem.losses import Loss
@@ -25,6 +26,8 @@ from .coordinates import Coordinates, frame_of, make_coordinates, of_frame
 # Share of the terms of a residual: closer to a knot, rounding may decide on which side it is. Far
 # above rounding.
 CLOSE = 1e-6
+# Share of the terms of a residual, of about unit size, that rounding may leave. A safe margin.
+ROUNDED = 64.0 * EPS
 # Standard errors, about, that the minimum may be away from the coefficients: if it is further, they
 # are those of other data. Far more than a converged fit leaves.
 OTHER_DATA = 0.1
@@ -162,6 +165,8 @@ def is_minimum(source: Source, fit: Fitted, sums: Slopes) -> bool:
     if len(on):
         part = source.take(on)
         held = float(part.weights @ fit.at.norms(fit.at.frame.centred(part), root))
+    elif not fit.is_corner:  # an exact fit leaves the rounding of residuals
+        held = ROUNDED * (1.0 + np.abs(fit.phi).sum()) * np.sqrt(sums.weight)
     size = np.linalg.norm(root @ fit.at.of_all(sums.score))
     return size <= held + OTHER_DATA * np.sqrt(fit.at.rank * sums.square / sums.weight)
 
@@ -195,19 +200,17 @@ def cluster_meat(source: Source, fit: Fitted, number: np.ndarray, n_clusters: in
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residuals(Sums):
-    """Lists of arrays, part by part: residuals (k,), and the zone of each."""
+    """A list of residuals, part by part."""
 
     r: list
-    zone: list
 
 
 def residual_parts(part: Part, fit: Fitted) -> Residuals:
     """The kernel of the pass for all residuals: n numbers, for what depends on their order."""
     rows = seen(part, fit)
-    return Residuals([rows.r], [rows.zone])
+    return Residuals([np.where(rows.zone == 0, 0.0, rows.r)])
 
 
-def residuals(source: Source, fit: Fitted) -> tuple[np.ndarray, np.ndarray]:
-    """(residuals (n,) in the units of the frame, zone (n,))."""
-    found = sweep(source, residual_parts, fit)
-    return np.concatenate(found.r), np.concatenate(found.zone)
+def residuals(source: Source, fit: Fitted) -> np.ndarray:
+    """Residuals (n,) in the units of the frame, at a corner: 0 where they are rounding."""
+    return np.concatenate(sweep(source, residual_parts, fit).r)

@@ -42,8 +42,9 @@ def some_data(seed, n=120, p=3):
 
 
 def fitted(loss, X, y, w=None, **kwargs):
-    delta = {"delta": 1.345, "scale": "mad"} if loss == "huber" else {}
-    return LinearRegressor(loss, **(delta | kwargs)).fit(X, y, w)
+    delta = {"delta": 1.345, "scale": "mad"} | kwargs if loss == "huber" else {}
+    more = {name: kwargs[name] for name in kwargs if name not in ("delta", "scale")}
+    return LinearRegressor(loss, **(delta | more)).fit(X, y, w)
 
 
 def of(loss, cov, X, y, w=None, groups=None, **kwargs):
@@ -307,8 +308,16 @@ def test_wald_tests_and_the_line_are_those_of_statsmodels():
     np.testing.assert_allclose(line.interval, wanted.conf_int(), rtol=1e-9)
 
 
-def test_an_exact_fit_is_sure():
-    X = np.arange(10.0)[:, None]
-    found = of("mse", "HC3", X, 2.0 * X[:, 0] + 1.0)
+@pytest.mark.parametrize(("loss", "cov"), [("mse", "HC3"), ("mse", "iid"), ("huber", "sandwich")])
+def test_an_exact_fit_is_sure(loss, cov):
+    X = np.random.default_rng(13).normal(size=(50, 3))
+    found = of(loss, cov, X, X.sum(axis=1) + 2.0, scale=1.0)
     np.testing.assert_allclose(found.std_err, 0.0, atol=1e-13)
     assert str(found)
+
+
+@pytest.mark.parametrize("cov", [cov for cov in KINDS["mae"] if cov != "cluster"])
+def test_an_exact_median_fit_has_no_density(cov):
+    X = np.random.default_rng(14).normal(size=(50, 3))
+    with pytest.raises(ValueError, match="cov"):
+        of("mae", cov, X, X.sum(axis=1))
