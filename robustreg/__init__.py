@@ -1,4 +1,4 @@
-"""robustreg: exact linear regression under squared, absolute and Huber loss."""
+"""robustreg: exact linear regression under squared, absolute, Huber and quantile loss."""
 
 from ._version import __version__
 from .certificate import Certificate, certify
@@ -13,6 +13,7 @@ from .inference import FittedLine, Inference, WaldTest, infer
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
+from .process import QuantileProcess, quantile_process
 
 __all__ = [
     "Certificate",
@@ -25,10 +26,12 @@ __all__ = [
     "LinearRegressor",
     "LinearRegressorCV",
     "LossDisplay",
+    "QuantileProcess",
     "ResidualsDisplay",
     "WaldTest",
     "__version__",
     "certify",
     "delta_path",
     "infer",
+    "quantile_process",
 ]

@@ -32,6 +32,7 @@ Every fit tells in work_ what it took; verbose=1 prints the same, step by step:
   way       "passes": two or three passes over the rows, of which only those near a knot are kept
             "direct": all rows in memory, for few rows and for data that passes refuse
             "scipy": solver="scipy"
+            "sums": partial_fit, from sums over the rows of all batches
   n_passes  over all rows; n_kept: rows kept open at most; n_fixups: rounds in which rows that had
             been settled wrongly were opened; n_iter: iterations of the slowest target
   refused   why passes could not solve the problem, a sentence; empty if they did

@@ -12,15 +12,16 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
+from .data.dask import in_memory
+from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
-from .linear_regressor import LinearRegressor
+from .linear_regressor import CHECK, LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .proof.certificate import Certificate
 from .proof.coordinates import NotFiniteError
 from .proof.judge import judge, make_table
 from .proof.judged_problem import loss_of
 
-DTYPES = [np.float64, np.float32]
 OURS = (LinearRegressor, LinearRegressorCV)
 SOME = 20  # rows whose predictions are compared with the coefficients
 UNLIKE = 1e-3  # of the terms of a prediction: more than float32 rounds
@@ -31,21 +32,24 @@ PENALTIES = ("alpha_", "lambda_", "alpha", "C")
 @overload
 def certify(
     estimator: Any, X: Any, y: Sequence[Sequence[float]], sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> list[Certificate]: ...  # fmt: skip
 
 
 @overload
 def certify(
     estimator: Any, X: Any, y: Sequence[float], sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> Certificate: ...  # fmt: skip
 
 
 @overload
 def certify(
     estimator: Any, X: Any, y: Any, sample_weight: Any = ..., *,
-    loss: str | None = ..., delta: float | None = ..., alpha: float | None = ...,
+    loss: str | None = ..., delta: float | None = ..., quantile: float | None = ...,
+    alpha: float | None = ...,
 ) -> Any: ...  # fmt: skip
 
 
@@ -57,6 +61,7 @@ def certify(
     *,
     loss: str | None = None,
     delta: float | None = None,
+    quantile: float | None = None,
     alpha: float | None = None,
 ) -> Any:
     """Prove how far a fitted linear model is from the minimum of its loss.
@@ -81,11 +86,14 @@ def certify(
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
         The weights of the fit.
-    loss : {"mse", "mae", "huber"}, optional
+    loss : {"mse", "mae", "huber", "quantile"}, optional
         The loss; that of a ``LinearRegressor`` by default, and required for any other estimator.
     delta : float, optional
         The knot of Huber's loss in units of y; that of a ``LinearRegressor``, ``delta * scale_``,
         by default. A scale that was estimated is taken as it is.
+    quantile : float, optional
+        The level of the quantile loss, between 0 and 1; that of the estimator, which a
+        scikit-learn ``QuantileRegressor`` has, too, by default.
     alpha : float, optional
         The strength of the L2 penalty as ``LinearRegressor`` defines it: (alpha / 2) ||b||^2 beside
         the weighted mean of the losses. By default that of a ``LinearRegressor``; that of a
@@ -106,6 +114,9 @@ def certify(
 
     Notes
     -----
+    X is never copied, so that it may be larger than memory (``numpy.memmap``); about ten numbers
+    are held for each row.
+
     While it runs BLAS keeps to one thread in the whole process, and threads of its own share the
     rows, as in a fit. The algebra is on the page "The certificate".
 
@@ -117,26 +128,20 @@ def certify(
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
     with default_errors():
-        return _certified(estimator, X, y, sample_weight, loss, delta, alpha)
+        estimator, X = last_step(estimator, X)
+        X, y, sample_weight = in_memory("a certificate", X, y, sample_weight)
+        return _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha)
 
 
-def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
-    """What ``certify`` returns for its arguments, which are checked here."""
-    estimator, X = last_step(estimator, X)
+def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
+    """What ``certify`` returns for a model and X as it sees it; the arguments are checked here."""
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
-        raise ValueError(
-            f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
-        )
+    level = _level(estimator, loss, quantile)
+    _check_names(estimator, X)
     # A dense X is read often enough to see what is not finite on the way.
-    data, check = (
-        (X, y),
-        {"accept_sparse": "csr", "dtype": DTYPES, "multi_output": True, "y_numeric": True},
-    )
-    given = X
-    X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(X, "tocsr"))
+    data, given = (X, y), X
+    X, y = check_X_y(*data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     if not np.all(np.isfinite(targets)):
@@ -144,14 +149,14 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
             f"y must be finite; got {targets[~np.isfinite(targets)][0]} among its entries."
         )
     coef, intercepts = _coefficients(estimator, X.shape[1], targets.shape[1])
-    _check_predictions(estimator, given, X[:SOME], coef, intercepts)
+    _check_predictions(estimator, given, X[:SOME].astype(np.float64), coef, intercepts)
     alphas = np.broadcast_to(
         _penalty(estimator, alpha, np.ones(len(y)) if w is None else w), len(coef)
     )
     joint = ours and alpha is None and estimator.scale == "concomitant"
     scales = np.broadcast_to(getattr(estimator, "scale_", 1.0) if ours else 1.0, len(coef))
     if w is not None and not w.all():  # a row of weight zero is absent
-        X, targets, w = X[w > 0.0], targets[w > 0.0], w[w > 0.0]
+        X, targets, w = rows_where(X, w > 0.0), targets[w > 0.0], w[w > 0.0]
     intercept = bool(getattr(estimator, "fit_intercept", True))
     try:
         with one_blas_thread():
@@ -159,7 +164,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
             for b, b0, target, strength, s in zip(
                 coef, intercepts, targets.T, alphas, scales, strict=True
             ):
-                problem = _problem(estimator, loss, delta, float(strength), float(s), joint)
+                problem = _problem(estimator, loss, delta, level, float(strength), float(s), joint)
                 # Beside a loss that vanishes a penalty allows no slopes.
                 if s == 0.0 and strength and not joint:
                     flat = flat or make_table(np.zeros((len(target), 0)), intercept)
@@ -167,9 +172,18 @@ def _certified(estimator, X, y, sample_weight, loss, delta, alpha):
                 else:
                     certificates.append(judge(table, target, w, b, b0, **problem))
     except NotFiniteError:
-        check_X_y(*data, **check)
+        check_X_y(*data, **CHECK)
         raise
     return certificates[0] if np.ndim(y) == 1 else certificates
+
+
+def _check_names(estimator, X) -> None:
+    """ValueError if the columns of a frame X have other names than those of the fit."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
+        raise ValueError(
+            f"X must have the columns of the fit, {list(names)}; got {list(X.columns)}."
+        )
 
 
 def _loss(estimator, loss, delta):
@@ -185,11 +199,20 @@ def _loss(estimator, loss, delta):
         parameters.number("delta", delta, positive=True)
     elif loss == "huber" and not ours:
         raise ValueError(f"delta must be given for a {type(estimator).__name__}; got None.")
-    if loss == "mae" and getattr(estimator, "quantile", 0.5) != 0.5:
+    if loss == "mae" and not ours and getattr(estimator, "quantile", 0.5) != 0.5:
         raise ValueError(
             f"estimator must have quantile=0.5 for loss='mae'; got quantile={estimator.quantile!r}."
         )
     return loss
+
+
+def _level(estimator, loss, quantile) -> float:
+    """The level of the quantile loss, ValueError if it is missing or wrong; 0.5 for others."""
+    if quantile is None and loss == "quantile":
+        quantile = getattr(estimator, "quantile", None)
+        if quantile is None:
+            raise ValueError(f"quantile must be given for a {type(estimator).__name__}; got None.")
+    return 0.5 if quantile is None else parameters.quantile(quantile, loss)
 
 
 def last_step(estimator, X):
@@ -221,7 +244,7 @@ def _called(value):
     )
 
 
-def _problem(estimator, loss, delta, strength, s, joint):
+def _problem(estimator, loss, delta, level, strength, s, joint):
     """What is to be judged: loss and alpha; if delta is not given, those of a scale s that was
     estimated.
     """
@@ -232,7 +255,7 @@ def _problem(estimator, loss, delta, strength, s, joint):
             strength, delta = 0.5 * strength * s if joint else strength, delta * s
         else:
             loss, strength = "mae", 0.5 * strength / delta if joint else 0.0
-    return {"loss": loss_of(loss, delta), "alpha": strength, "name": loss}
+    return {"loss": loss_of(loss, delta, level), "alpha": strength, "name": loss}
 
 
 def _coefficients(estimator, n_features, n_targets):

@@ -13,6 +13,7 @@ from . import parameters
 from .certificate import OURS, last_step
 from .data.arrays import make_source
 from .data.blocks import NotFiniteError
+from .data.dask import in_memory
 from .data.source import Refused
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
@@ -22,7 +23,7 @@ from .inferring.corner import Smoothing
 from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, found
 from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
-from .linear_regressor import LinearRegressor
+from .linear_regressor import CHECK, LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .problem.losses import Loss, huber
 
@@ -67,9 +68,10 @@ def infer(
           ``"bootstrap"``.
         - ``"huber"``: ``"sandwich"`` (default), ``"H1"``, ``"H2"``, ``"H3"`` (as statsmodels),
           ``"MASS"`` (as R's ``rlm``), ``"cluster"``, ``"bootstrap"``.
-        - ``"mae"``: ``"nid"`` (default), ``"iid"``, ``"kernel"`` (as R's quantreg), ``"robust"``
-          (as statsmodels), ``"rank"`` and ``"rank-nid"`` (intervals by inversion of rank tests, as
-          quantreg; for up to about 10,000 rows), ``"cluster"``, ``"bootstrap"``.
+        - ``"mae"``, ``"quantile"``: ``"nid"`` (default), ``"iid"``, ``"kernel"`` (as R's
+          quantreg), ``"robust"`` (as statsmodels), ``"rank"`` and ``"rank-nid"`` (intervals by
+          inversion of rank tests, as quantreg; for up to about 10,000 rows), ``"cluster"``,
+          ``"bootstrap"``.
 
         None: the default of the loss, which assumes only that rows are independent; with ``groups``
         ``"cluster"``.
@@ -83,12 +85,13 @@ def infer(
     random_state : int, RandomState instance or None, default=None
         Draws the resamples; an int for the same ones again.
     bandwidth : {"hall-sheather", "bofinger", "chamberlain"}, default="hall-sheather"
-        How many rows beside the fit tell the density of the errors there. Of ``"mae"`` only.
+        How many rows beside the fit tell the density of the errors there, with ``"mae"`` and
+        ``"quantile"``.
     kernel : {"uniform", "gaussian", "epanechnikov", "biweight", "cosine", "parzen"}, default=None
         The kernel of that density. None: ``"gaussian"`` for ``"kernel"``, ``"uniform"`` for
         ``"cluster"``, ``"epanechnikov"`` for ``"robust"``; and none for ``"iid"``, which then takes
         the slope of the residuals in order, as quantreg does, and with a kernel is that of
-        statsmodels. Of ``"mae"`` only.
+        statsmodels. With ``"mae"`` and ``"quantile"`` only.
 
     Returns
     -------
@@ -146,16 +149,11 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     model, X = last_step(model, X)
     loss = _checked_loss(model)
     names = _names(given, model, X)
+    X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
     data = X, y
-    check: dict[str, Any] = {
-        "accept_sparse": "csr",
-        "dtype": parameters.DTYPES,
-        "multi_output": True,
-        "y_numeric": True,
-    }
     # A dense X is read often enough to see what is not finite on the way.
     seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
-    X, y = check_X_y(*data, **check, ensure_all_finite=not seen_on_the_way)
+    X, y = check_X_y(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
     if X.shape[1] != model.n_features_in_:
         raise ValueError(
             f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
@@ -181,7 +179,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
                 for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
             ]
     except (Refused, NotFiniteError) as reason:
-        check_X_y(*data, **check)
+        check_X_y(*data, **CHECK)
         raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
     return inferences[0] if np.ndim(y) == 1 else inferences
 
@@ -203,7 +201,7 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
                 "X, y and sample_weight must be those of the fit: the coefficients of model do not "
                 "minimise its loss on them."
             )
-        seen = found(source, fit, at_fit, X, y, asked)
+        seen = found(source, fit, at_fit, X, y, w, asked)
     coef = np.append(b0, b) if model.fit_intercept else b
     df = n - rank if not asked.n_clusters else asked.n_clusters - 1.0
     undetermined = np.any(fit.at.null != 0.0, axis=1)
@@ -320,6 +318,6 @@ def _specification(model) -> Specification:
     if isinstance(model, LinearRegressorCV):
         model = LinearRegressor(
             model.loss, delta=getattr(model, "delta_", 1.0), scale=model.scale,
-            fit_intercept=model.fit_intercept,
+            quantile=model.quantile, fit_intercept=model.fit_intercept,
         )  # fmt: skip
     return model._specification()

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
-from .data.blocks import NotFiniteError
+from .data.blocks import NotFiniteError, fitted_values
+from .data.dask import Table, chunks_of_columns, in_memory, is_dask, make_table, sketch
+from .data.dask_lazy import predicted, told_of_rows
+from .data.dask_source import BadPart, looked_at
 from .data.threads import default_errors, one_blas_thread
+from .fitting.beyond_memory import fit_beyond_memory, outside, sample_size
 from .fitting.fit import fit
+from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
-from .problem.losses import ABSOLUTE, SQUARED, huber
+from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
 
+# How X and y are checked, and what is read as it is.
+CHECK: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": parameters.DTYPES,
+    "multi_output": True,
+    "y_numeric": True,
+}
+
+
+def _adds_up(estimator: LinearRegressor) -> bool:
+    """Whether a fit needs sums over the rows only; else an AttributeError says why not."""
+    loss = estimator.loss
+    if parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)] != "mse":
+        raise AttributeError(
+            f"partial_fit needs loss='mse', got {loss!r}: sums over the rows decide least squares, "
+            "but any row may decide another loss. Fit all rows at once, from disk if need be."
+        )
+    return True
+
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Linear regression under squared, absolute or Huber loss, solved exactly.
+    """Linear regression under squared, absolute, Huber or quantile loss, solved exactly.
 
     Minimises over coefficients b and intercept b0
 
@@ -36,12 +63,17 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     Parameters
     ----------
-    loss : {"mse", "mae", "huber"}, default="mse"
+    loss : {"mse", "mae", "huber", "quantile"}, default="mse"
         ``"mse"`` (or ``"squared_error"``): r^2 / 2. ``"mae"`` (or ``"absolute_error"``): abs(r).
         ``"huber"``: r^2 / 2 up to ``abs(r) = delta`` and ``delta * (abs(r) - delta / 2)`` beyond.
+        ``"quantile"``: ``quantile * r`` for r > 0 and ``(quantile - 1) * r`` for r < 0.
     delta : float, default=1.35
         The residual at which Huber's loss turns from quadratic to linear, in the units of y.
         Positive; in units of ``scale`` if that is another than 1. Used by ``loss="huber"`` only.
+    quantile : float, default=0.5
+        The level of the quantile that is fitted, between 0 and 1: the part of the rows below the
+        fit. Other than 0.5 with ``loss="quantile"`` only. At 0.5 the coefficients are those of
+        ``"mae"``, and ``objective_`` is half of its.
     scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
         What ``delta`` is a multiple of: the knot of Huber's loss is at ``delta * scale_``. A
         positive number is taken as it is, in units of y. The others estimate the scale of the
@@ -56,10 +88,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Whether to fit an intercept.
     solver : {"auto", "scipy"}, default="auto"
         ``"auto"``: refined normal equations (mse), Newton's method on active sets (huber),
-        smoothing, interior point and crossover (mae); of many rows only those near a knot, once one
-        pass over the data has settled the others and until another has verified it. ``"scipy"``:
-        the same problems through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize`` and
-        ``scipy.optimize.linprog``; slow, for a second opinion.
+        smoothing, interior point and crossover (mae, quantile); of many rows only those near a
+        knot, once one pass over the data has settled the others and until another has verified it.
+        ``"scipy"``: the same problems through ``scipy.linalg.lstsq``, ``scipy.optimize.minimize``
+        and ``scipy.optimize.linprog``; slow, for a second opinion.
     max_iter : int, default=1000
         The most iterations of a fit, per target. An exact fit commonly takes 3 to 30; a scale that
         is estimated takes several fits, which share them.
@@ -85,7 +117,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         s = ``scale_``, H(z) = z^2 up to delta and 2 delta abs(z) - delta^2 beyond.
     dual_gap_ : float or ndarray of shape (n_targets,)
         (P - D) / P, where P is ``objective_`` and D the value of a feasible point of the Fenchel
-        dual, less what rounding of the residuals explains where rows are few: 0.0, or 1e-12 and
+        dual, less what rounding of the residuals explains where rows are few: 0.0, or 1e-11 and
         less on many rows, means that float64 cannot show any excess over the minimum. Outliers very
         far away do not count in P, so that they cannot hide the others. It belongs to the float64
         solution, before a rounding to float32. How far ``scale_`` is from the scale of the
@@ -107,14 +139,16 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         that none is left. Only with ``loss="huber"``.
     outliers_ : ndarray of bool of shape (n_samples,) or (n_samples, n_targets)
         Rows of the training data with ``abs(residual) > delta * scale_``. Only with
-        ``loss="huber"``.
+        ``loss="huber"``. For X on Dask it is a lazy Dask array with the chunks of X.
     work_ : Work
         What the fit took, a record; ``print(model.work_)`` is a sentence. ``way`` is "passes" (over
-        the rows), "direct" (all rows in memory) or "scipy"; ``n_passes`` over all rows; ``n_kept``,
-        the most rows kept open in passes; ``n_fixups``, rounds in which rows were found that had
-        been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why passes could not solve
-        the problem; ``left_out``, directions of X too small for float64, though not dependent;
-        ``n_repeats``, repeated rows, X and y alike, that were merged.
+        the rows), "direct" (all rows in memory), "scipy" or "sums" (``partial_fit``); ``n_passes``
+        over all rows; ``n_kept``, the most rows kept open in passes; ``n_fixups``, rounds in which
+        rows were found that had been settled wrongly; ``n_iter`` as ``n_iter_``; ``refused``, why
+        passes could not solve the problem; ``left_out``, directions of X too small for float64,
+        though not dependent; ``n_repeats``, repeated rows, X and y alike, that were merged;
+        ``digits`` that are right, where ``partial_fit`` knows of less than ten; ``gathered``,
+        whether rows on Dask were brought into memory, as they were few.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -125,13 +159,23 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     certify : An independent proof of how far a fit is from optimal.
     sklearn.linear_model.LinearRegression : Least squares.
     sklearn.linear_model.HuberRegressor : Huber's loss with a jointly estimated scale.
-    sklearn.linear_model.QuantileRegressor : Absolute loss by linear programming.
+    quantile_process : Many levels of a quantile at once.
+    sklearn.linear_model.QuantileRegressor : Quantile loss by linear programming.
 
     Notes
     -----
     Dense X are read in two or three passes by as many threads as BLAS would use (``threadpoolctl``
-    and joblib set both), without a copy, in any memory order; float32 by block. The number of
+    and joblib set both), without a copy, in any memory order and of any dtype, so that X may be a
+    file larger than memory (``numpy.memmap``, ``numpy.load(mmap_mode="r")``). The number of
     threads does not change a single bit of the answer, nor does ``np.errstate``.
+
+    X on Dask is read part by part in three passes: one looks at every row, checks it and draws a
+    sample, the others are those above. A pass is one ``dask.compute`` with a task for each part, on
+    the scheduler or client in use. Small arrays alone come back: the rows near a knot, and sums.
+    The same chunks give the same bits on any number of workers. Parts are read again in each pass,
+    so that ``X.persist()`` pays where the cluster's memory has room for them. A scale that is
+    estimated takes three passes for each of about five fits. Up to 4 million entries of X, and
+    where passes cannot solve the problem, all rows are brought into memory, if it has room.
 
     While a fit runs BLAS keeps to one thread, with most builds (that of NumPy's wheels is one) in
     the whole process: matrix products in other threads of a server take longer meanwhile, unless
@@ -146,7 +190,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     .. [1] P. J. Huber, "Robust Estimation of a Location Parameter", Ann. Math. Statist. 35 (1964).
     .. [2] S. Portnoy and R. Koenker, "The Gaussian Hare and the Laplacian Tortoise", Statist. Sci.
        12 (1997).
-    .. [3] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
+    .. [3] R. Koenker and G. Bassett, "Regression Quantiles", Econometrica 46 (1978).
+    .. [4] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
        (1990).
 
     Examples
@@ -163,6 +208,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         loss: str = "mse",
         *,
         delta: float = 1.35,
+        quantile: float = 0.5,
         scale: float | str = 1.0,
         alpha: float = 0.0,
         fit_intercept: bool = True,
@@ -174,6 +220,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     ):
         self.loss = loss
         self.delta = delta
+        self.quantile = quantile
         self.scale = scale
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -193,12 +240,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features: an array, a frame, or a SciPy sparse matrix or array.
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
+            Features: an array, a frame, or a SciPy sparse matrix or array; or a Dask array, of
+            dense or CSR chunks, or a Dask frame, which are read part by part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets. For X on Dask they may be on Dask or in memory.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
-            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent.
+            Weights >= 0, on Dask or in memory. A weight counts repeats: 2 is the row twice, 0 the
+            row absent.
 
         Returns
         -------
@@ -208,8 +257,8 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not what is allowed; an earlier fit is then
-            left as it was.
+            If a parameter, X, y or sample_weight is not what is allowed, or X on Dask has too many
+            rows for memory and cannot be fitted in passes; an earlier fit is then left as it was.
         MemoryError
             If X has so many columns that a matrix with a number for each two of them is too large.
 
@@ -221,54 +270,190 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         UserWarning
             If the estimated scale is 0: the coefficients are then those of the absolute loss.
         """
-        before = self.__dict__.copy()
-        try:
-            with default_errors():
-                fitted = self._fit(X, y, sample_weight)
-        except BaseException:
-            self.__dict__ = before
-            raise
+        with self._as_before_if_it_fails():
+            fitted = self._fit(X, y, sample_weight)
         self._warn(fitted)  # a warning that is made an error takes nothing back
         return self
 
-    @with_callbacks
-    def _fit(self, X, y, sample_weight) -> Fit:
-        spec = self._specification()
-        data = X, y
-        check = {
-            "accept_sparse": "csr",
-            "dtype": parameters.DTYPES,
-            "multi_output": True,
-            "y_numeric": True,
-        }
-        # A dense X is read often enough to see what is not finite on the way.
-        checked: Any = validate_data(self, *data, **check, ensure_all_finite=hasattr(X, "tocsr"))
-        X, y = checked
-        w = parameters.weights(sample_weight, X.shape[0])
-        y = np.asarray(y, dtype=np.float64)
-        try:
-            with begun(self, self.verbose) as progress, one_blas_thread():
-                spec = replace(spec, tell=progress.tell)
-                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start(y))
-                progress.end(fitted.work)
-        except NotFiniteError:
-            validate_data(self, *data, **check)
-            raise
-        self._assign(fitted, X.dtype, y.ndim)
-        return fitted
+    @available_if(_adds_up)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegressor:
+        """Fit to these rows and those of all earlier calls; for ``loss="mse"`` only.
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets.
+        However the rows are split, and in whatever order they come, the fit is that of all of them:
+        what is kept is not the rows but their moments, of as many numbers as there are pairs of
+        columns, and each call solves for the exact minimiser again.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some of the rows, at least one; the first call fixes the columns. A sparse X is made
+            dense by blocks.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets; the first call fixes how many.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights >= 0. A weight counts repeats: 2 is the row twice, 0 the row absent. All rows of
+            a batch may be absent, but not of the first.
+
+        Returns
+        -------
+        LinearRegressor
+            The fitted estimator itself.
+
+        Raises
+        ------
+        AttributeError
+            If ``loss`` is not ``"mse"``.
+        ValueError, TypeError
+            If a parameter, X, y or sample_weight is not what is allowed, or not as in the first
+            call; earlier calls then count as before.
+        MemoryError
+            If X has so many columns that a matrix with a number for each two of them is too large.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If ``dual_gap_ > tol``; or if the columns are so nearly dependent that directions of X
+            were left out, and the objective could be lowered in them by more than ``tol``.
+
+        See Also
+        --------
+        fit : The fit of rows that can be read at once; it forgets those of ``partial_fit``.
+
+        Notes
+        -----
+        Coefficients have the digits of a QR factorisation of all rows: 16, less a digit for each
+        decade by which columns are nearly dependent, and half of one for each decade of calls.
+        Where less than ten are left ``work_.digits`` has their number, and ``print(model.work_)``
+        says so; ``fit`` finds more of them.
+
+        ``alpha`` and ``fit_intercept`` may be changed between calls; ``solver``, ``max_iter``,
+        ``warm_start`` and ``verbose`` change nothing here.
+
+        Examples
+        --------
+        >>> from robustreg import LinearRegressor
+        >>> model = LinearRegressor("mse").partial_fit([[1], [2]], [0.8, 1.5])
+        >>> model = model.partial_fit([[3], [4]], [1.8, 2.0])
+        >>> print(f"{model.coef_[0]:.2f} x + {model.intercept_:.2f}")
+        0.39 x + 0.55
+        """
+        with self._as_before_if_it_fails():
+            fitted = self._partial_fit(X, y, sample_weight)
+        self._warn(fitted)
+        return self
+
+    @contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        before = self.__dict__.copy()
+        try:
+            with default_errors():
+                yield
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight) -> Fit:
+        spec = self._specification()
+        if is_dask(X):
+            return self._fit_dask(X, y, sample_weight, spec)
+        data = X, y
+        # A dense X is read often enough to see what is not finite on the way.
+        checked: Any = validate_data(self, *data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
+        X, y = checked
+        w = parameters.weights(sample_weight, X.shape[0])
+        y = np.asarray(y, dtype=np.float64)
+        n_targets = None if y.ndim == 1 else y.shape[1]
+        try:
+            with begun(self, self.verbose) as progress, one_blas_thread():
+                spec = replace(spec, tell=progress.tell)
+                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(n_targets))
+                progress.end(fitted.work)
+        except NotFiniteError:
+            validate_data(self, *data, **CHECK)
+            raise
+        self._assign(fitted, X.dtype, y.ndim, spec.has_knots)
+        self.__dict__.pop("_running", None)
+        return fitted
+
+    def _partial_fit(self, X, y, sample_weight) -> Fit:
+        spec, running = self._specification(), getattr(self, "_running", None)
+        X, y, sample_weight = in_memory("partial_fit", X, y, sample_weight)
+        checked: Any = validate_data(self, X, y, **CHECK, reset=running is None)
+        X, y = checked
+        w = parameters.weights(sample_weight, X.shape[0], or_none=running is not None)
+        y = np.asarray(y, dtype=np.float64)
+        if running is not None and y.shape[1:] != running.y_shape:
+            raise ValueError(
+                f"y must have the targets of the first call, of shape (n_samples, "
+                f"{', '.join(map(str, running.y_shape))}); got shape {y.shape}."
+            )
+        with one_blas_thread():
+            running = Running.of(X, y, w) if running is None else running.with_rows(X, y, w)
+            fitted = fit_of(running, spec)
+        self._assign(fitted, running.dtype, y.ndim, spec.has_knots)
+        self._running = running
+        return fitted
+
+    def _fit_dask(self, X, y, sample_weight, spec: Specification) -> Fit:
+        """The same for X on Dask, of which this sees no rows."""
+        empty: Any = validate_data(
+            self, sketch(X), None if y is None else "no_validation",  # pyright: ignore
+            accept_sparse="csr", dtype=parameters.DTYPES, ensure_min_samples=0,
+        )  # fmt: skip
+        if (count := chunks_of_columns(X)) > 1:
+            warnings.warn(
+                f"X has {count} chunks of columns, which each pass puts together again; "
+                "X.rechunk({1: -1}), and perhaps .persist(), does that once.",
+                UserWarning,
+                stacklevel=5,
+            )
+        table = make_table(X, y, sample_weight, empty.dtype)
+        try:
+            with begun(self, self.verbose) as progress, one_blas_thread():
+                spec = replace(spec, tell=progress.tell)
+                source = looked_at(table, hasattr(empty, "tocsr"), sample_size(spec.loss))
+                if not sum(source.lengths):  # the error for X without rows
+                    validate_data(self, sketch(X), accept_sparse="csr")
+                if not source.n_rows:  # the error for weights that are all 0
+                    parameters.weights(np.zeros(sum(source.lengths)), sum(source.lengths))
+                if spec.tell:
+                    spec.tell("pass 1: look", source.n_rows)
+                found = fit_beyond_memory(source, spec, self._start_of(table.n_targets))
+                progress.end(found.work)
+        except BadPart as bad:
+            self._check_part(table, bad.number)
+            raise
+        y_ndim = 1 if table.n_targets is None else 2
+        self._assign(found, empty.dtype, y_ndim, spec.has_knots)
+        self.__dict__.pop("_running", None)
+        if spec.has_knots:
+            told = outside, found.coef, found.intercept, found.losses
+            self.outliers_ = told_of_rows(table, source.lengths, *told)
+        return found
+
+    def _check_part(self, table: Table, number: int) -> None:
+        """Raise what a fit in memory would for a part that cannot be fitted, with its number."""
+        X, y, w = table.part(number)
+        try:
+            checked: Any = validate_data(self, X, y, **CHECK, reset=False)
+            parameters.weights(w, checked[0].shape[0])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} This is in part {number} of the rows.") from None
+
+    def predict(self, X: Any) -> Any:
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
             Features, with the same columns as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            ``X @ coef_.T + intercept_``, in units of y.
+            ``X @ coef_.T + intercept_``, in units of y. For X on Dask it is lazy, with the chunks
+            of X; for a frame a series or frame with its index.
 
         Raises
         ------
@@ -278,8 +463,17 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             If X has other columns than in ``fit``, or is not finite.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return X @ self.coef_.T + self.intercept_
+        check = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "reset": False}
+        if is_dask(X):
+            empty: Any = validate_data(self, sketch(X), **check, ensure_min_samples=0)
+            return predicted(X, empty.dtype, self.coef_, self.intercept_)
+        # A dense X is read once, by blocks of rows.
+        checked: Any = validate_data(self, X, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        try:
+            return fitted_values(checked, self.coef_, self.intercept_)
+        except NotFiniteError:
+            validate_data(self, X, **check)
+            raise
 
     def _specification(self) -> Specification:
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
@@ -287,10 +481,12 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         loss = parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)]
         parameters.count("verbose", self.verbose, least=0)
         delta = parameters.number("delta", self.delta, positive=True)
+        level = parameters.quantile(self.quantile, loss)
         scale = parameters.scale(self.scale, loss, delta)
         knot = delta if isinstance(scale, str) else delta * scale
+        losses = {"mse": SQUARED, "mae": ABSOLUTE, "huber": huber(knot), "quantile": pinball(level)}
         return Specification(
-            loss={"mse": SQUARED, "mae": ABSOLUTE, "huber": huber(knot)}[loss],
+            loss=losses[loss],
             rule=Rule(scale, delta) if isinstance(scale, str) else None,
             alpha=parameters.number("alpha", self.alpha, positive=False),
             fit_intercept=parameters.flag("fit_intercept", self.fit_intercept),
@@ -299,18 +495,21 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             tol=parameters.number("tol", self.tol, positive=True),
         )
 
-    def _start(self, y):
-        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None."""
+    def _start_of(self, n_targets: int | None):
+        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None.
+
+        ``n_targets`` is None where y has one dimension.
+        """
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        shape = (1 if y.ndim == 1 else y.shape[1], getattr(self, "n_features_in_", 0))
+        shape = (1 if n_targets is None else n_targets, getattr(self, "n_features_in_", 0))
         coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
         intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
         return (coef, intercept) if coef.shape == shape else None
 
-    def _assign(self, fitted: Fit, dtype, y_ndim: int) -> None:
+    def _assign(self, fitted: Fit, dtype, y_ndim: int, has_knots: bool) -> None:
         """Fitted attributes from a record; one target given as a vector loses its axis."""
-        dtype = np.float32 if dtype == np.float32 else np.float64
+        dtype = np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
         one = y_ndim == 1
         self.coef_ = parameters.in_dtype(dtype, fitted.coef[0] if one else fitted.coef)
         self.intercept_ = parameters.in_dtype(
@@ -330,6 +529,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             self.__dict__.pop(name, None)
         if fitted.outliers is not None:
             self.outliers_ = fitted.outliers[:, 0] if one else fitted.outliers
+        if has_knots:
             scale = (
                 np.full(len(fitted.gap), float(self.scale))
                 if fitted.scale is None

@@ -12,19 +12,21 @@ from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, make_scorer, mean_pinball_loss
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from . import parameters
+from .data.dask import in_memory
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
 from .linear_regressor import LinearRegressor
 from .path import DeltaPath
 from .paths.grid import Grid, candidates, on_grid
 from .paths.selection import Scoring, chosen, present, results, scores_of, training_sets
+from .problem.losses import ABSOLUTE
 from .progress import CallbackSupportMixin, begun, with_callbacks
 
 DELTAS = 20
@@ -69,14 +71,17 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    loss : {"huber", "mse", "mae"}, default="huber"
-        As of :class:`LinearRegressor`. With ``"mse"`` and ``"mae"`` only alpha is chosen.
+    loss : {"huber", "mse", "mae", "quantile"}, default="huber"
+        As of :class:`LinearRegressor`. But for ``"huber"`` only alpha is chosen.
     deltas : int or array-like of shape (n_deltas,), default=20
         Candidates for delta, or how many: they are then chosen from the data, from nearly the
         absolute loss, 0.05 times the scale of the residuals, to least squares. Used by
         ``loss="huber"`` only.
     alphas : array-like of shape (n_alphas,), default=(0.0,)
         Candidates for the strength of the L2 penalty.
+    quantile : float, default=0.5
+        The level of the quantile that is fitted, as of :class:`LinearRegressor`; it says what is
+        wanted, and so is not chosen.
     scale : float or {"mad", "concomitant", "proposal2"}, default=1.0
         What delta is a multiple of, as of :class:`LinearRegressor`.
     fit_intercept : bool, default=True
@@ -85,7 +90,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         How to split into folds: a number of folds (None: 5), a splitter of scikit-learn, or pairs
         of index arrays (train, test).
     scoring : str or callable, default=None
-        A scorer, higher is better; None is the negative mean absolute error. See the notes.
+        A scorer, higher is better; None is the negative mean absolute error, and with
+        ``loss="quantile"`` the negative mean pinball loss at that level. See the notes.
     one_standard_error : bool, default=False
         Of all candidates whose mean score is within one standard error of the best take the one
         with the largest alpha and then the largest delta: the most regularised, and the nearest to
@@ -156,6 +162,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         *,
         deltas: Any = DELTAS,
         alphas: Any = (0.0,),
+        quantile: float = 0.5,
         scale: float | str = 1.0,
         fit_intercept: bool = True,
         cv: Any = None,
@@ -169,6 +176,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.loss = loss
         self.deltas = deltas
         self.alphas = alphas
+        self.quantile = quantile
         self.scale = scale
         self.fit_intercept = fit_intercept
         self.cv = cv
@@ -258,6 +266,9 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def _scorer(self):
         scorer = get_scorer(SCORING if self.scoring is None else self.scoring)
+        if self.scoring is None and self.loss == "quantile":
+            level: Any = {"alpha": self.quantile}
+            scorer = make_scorer(mean_pinball_loss, greater_is_better=False, **level)
         if self.scoring is None and get_config()["enable_metadata_routing"]:
             scorer.set_score_request(sample_weight=True)
         return scorer
@@ -267,6 +278,7 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """(the model fitted to all rows, its record, whether all fits of the cross-validation are
         certified).
         """
+        X, y, sample_weight = in_memory("cross-validation", X, y, sample_weight)
         given = self._given(X, y, sample_weight, params)
         n_jobs: Any = self.n_jobs  # None is what joblib's context says
         n_groups = min(effective_n_jobs(n_jobs), len(given.tests))
@@ -290,8 +302,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _given(self, X, y, sample_weight, params) -> Given:
         """What was given, checked."""
         model = LinearRegressor(
-            self.loss, scale=self.scale, fit_intercept=self.fit_intercept, max_iter=self.max_iter,
-            tol=self.tol, verbose=self.verbose,
+            self.loss, quantile=self.quantile, scale=self.scale, fit_intercept=self.fit_intercept,
+            max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
         )  # fmt: skip
         spec, deltas, alphas = self._checked(model)
         X, y = validate_data(
@@ -310,7 +322,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
         sets = list(training_sets(splits(), w, len(y)))
         scorer = None if self.scoring in (None, SCORING) else self._scorer()
-        scoring = Scoring(model, scorer, score_params, X, y)
+        is_pinball = self.scoring is None and self.loss == "quantile"
+        scoring = Scoring(model, scorer, score_params, X, y, spec.loss if is_pinball else ABSOLUTE)
         return Given(model, spec, deltas, alphas, w, tests, sets, scoring)
 
     def _candidates(self, given: Given, progress):

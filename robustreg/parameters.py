@@ -10,14 +10,17 @@ LOSSES = {
     "mse": "mse",
     "mae": "mae",
     "huber": "huber",
+    "quantile": "quantile",
     "squared_error": "mse",
     "absolute_error": "mae",
 }
 SOLVERS = ("auto", "scipy")
 SCALES = ("mad", "concomitant", "proposal2")
-# Dtypes that are read as they are, block by block; any other is converted to the first.
-DTYPES = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
+# Dtypes that are read as they are, block by block, in either order of their bytes; any other is
+# converted to the first.
+NATIVE = [np.float64, np.float32, np.float16, np.bool_, np.int8, np.int16, np.int32, np.int64,
           np.uint8, np.uint16, np.uint32, np.uint64]  # fmt: skip
+DTYPES = [*NATIVE, *(np.dtype(dtype).newbyteorder() for dtype in NATIVE)]
 
 
 def choice(name: str, value, allowed) -> str:
@@ -89,6 +92,20 @@ def scale(value, loss: str, delta: float) -> float | str:
     return value
 
 
+def quantile(value, loss: str) -> float:
+    """A number between 0 and 1, both excluded; other than 0.5 for the quantile loss only."""
+    kind = "a number between 0 and 1, both excluded"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"quantile must be {kind}; got {value!r} of type {type(value).__name__}.")
+    if not 0.0 < float(value) < 1.0:
+        raise ValueError(f"quantile must be {kind}; got {value!r}.")
+    if loss != "quantile" and value != 0.5:
+        raise ValueError(
+            f"quantile must be 0.5 with loss={loss!r}, which has no level to choose; got {value!r}."
+        )
+    return float(value)
+
+
 def count(name: str, value, *, least: int) -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
@@ -109,9 +126,9 @@ def flag(name: str, value) -> bool:
     return bool(value)
 
 
-def weights(sample_weight, n_samples: int) -> np.ndarray | None:
-    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row, not all
-    0.
+def weights(sample_weight, n_samples: int, *, or_none: bool = False) -> np.ndarray | None:
+    """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row; not all
+    are 0, unless there may be no row: ``or_none``.
     """
     if sample_weight is None:
         return None
@@ -119,7 +136,7 @@ def weights(sample_weight, n_samples: int) -> np.ndarray | None:
         w = np.asarray(sample_weight)
         if np.iscomplexobj(w):
             raise TypeError
-        w = w.astype(np.float64)
+        w = np.asarray(w, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"sample_weight must hold real numbers; got {sample_weight!r}.") from None
     if w.ndim == 0:
@@ -140,7 +157,7 @@ def weights(sample_weight, n_samples: int) -> np.ndarray | None:
         )
     if np.any(w < 0):
         raise ValueError(f"sample_weight must be >= 0; got {w.min()!r} among its entries.")
-    if not np.any(w > 0):
+    if not np.any(w > 0) and not or_none:
         raise ValueError("sample_weight must have a positive entry; got only zeros.")
     return w
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .data.blocks import dense
+from .data.dask import in_memory
 from .data.make_rows import make_rows
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
@@ -205,6 +206,7 @@ def _found(X, y, sample_weight, fit_intercept, alpha, deltas):
     deltas = (
         None if deltas is None else np.unique(parameters.vector("deltas", deltas, positive=True))
     )
+    X, y, sample_weight = in_memory("a path", X, y, sample_weight)
     check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
     X, y = check_X_y(X, y, **check)
     y = np.asarray(y, dtype=np.float64)

@@ -34,6 +34,7 @@ from stored import write_problem
 from robustreg import LinearRegressor, certify
 
 MOST_FOR_SCIPY = 400  # rows: with more its solver takes a minute
+CORNERS = ("mae", "quantile")
 FEATURES = {
     "n": [1, 2, 3, 5, 8, 13, 30, 80, 200, 400, 2000],
     "p": [1, 1, 2, 2, 3, 5, 8, 12, 20],
@@ -46,12 +47,13 @@ FEATURES = {
                "zeros", "counts"],
     "y_unit": [0, 0, 0, -12, -7, 7, 12, -150, 150],
     "weights": [None, None, "integer", "decades", "one huge", "equal", "zeros"],
-    "loss": ["mse", "mae", "huber"],
+    "loss": ["mse", "mae", "huber", "quantile"],
     "delta": [-6, -3, -1, 0, 0, 1, 3, 20],
     "alpha": [None, None, None, -8, -3, 0, 3],
     "fit_intercept": [True, True, False],
     "storage": ["C", "C", "C", "F", "csr", "C passes", "csr passes", "C targets", "C passes targets"],
     "scale": [1.0, 1.0, "mad", "concomitant", "proposal2"],
+    "quantile": [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999],
 }  # fmt: skip
 
 
@@ -85,11 +87,13 @@ def build(seed, features):
     alpha = 0.0
     if f["alpha"] is not None:  # in units in which it matters
         alpha = 10.0 ** f["alpha"] * float(np.median(np.square(X).mean(axis=0)) or 1.0)
-        alpha = alpha / (spread * unit) if f["loss"] == "mae" else alpha
+        alpha = alpha / (spread * unit) if f["loss"] in CORNERS else alpha
     parameters = {
         "loss": f["loss"], "delta": float(10.0 ** f["delta"] * spread * unit), "alpha": float(alpha),
         "fit_intercept": f["fit_intercept"],
     }  # fmt: skip
+    if f["loss"] == "quantile":
+        parameters["quantile"] = f["quantile"]
     if has_scale(f):
         least = 1.01 if f["scale"] == "concomitant" else 0.1
         parameters |= {
@@ -296,7 +300,7 @@ def _worse_than_scipy(model, X, y, w, parameters, proof):
     size = np.abs(X).max(axis=0)
     size = np.where((size > 0) & (parameters["alpha"] == 0), size, 1.0)
     other = dict(parameters, delta=max(parameters["delta"] / unit, 1e-300), solver="scipy")
-    other["alpha"] *= unit if parameters["loss"] == "mae" else 1.0
+    other["alpha"] *= unit if parameters["loss"] in CORNERS else 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = LinearRegressor(**other).fit(X / size, y / unit, sample_weight=w)
@@ -317,8 +321,9 @@ def _rounding(X, y, model):
     r = np.abs(y - X @ model.coef_ - model.intercept_)
     with np.errstate(over="ignore"):
         knot = model.delta * getattr(model, "scale_", 1.0)
-        slope = {"mae": np.ones(len(r)), "mse": r + e, "huber": np.minimum(r + e, knot)}[model.loss]
-        return (slope * e).max()
+        one = np.ones(len(r))
+        slopes = {"mae": one, "quantile": one, "mse": r + e, "huber": np.minimum(r + e, knot)}
+        return (slopes[model.loss] * e).max()
 
 
 class _Slow(Exception):

@@ -62,6 +62,7 @@ def objective(model, X, y, w=None):
     values = {
         "mse": r**2 / 2,
         "mae": np.abs(r),
+        "quantile": np.where(r > 0.0, model.quantile, model.quantile - 1.0) * r,
         "huber": np.where(np.abs(r) <= d, r**2 / 2, d * (np.abs(r) - d / 2)),
     }[model.loss]
     return w @ values / w.sum() + model.alpha / 2 * np.sum(model.coef_**2)
@@ -70,37 +71,45 @@ def objective(model, X, y, w=None):
 def naive_gap(model, X, y, w=None):
     """P - D, with a dual point built from the data and coef_ alone.
 
-    D(u) = sum w (u y - l*(u)) / W - ||X'(w u) / W||^2 / (2 alpha), abs(u) <= bound, sum w u = 0 if
-    there is an intercept, X'(w u) = 0 if alpha = 0. Where abs(u) is not decided by the residual,
+    D(u) = sum w (u y - l*(u)) / W - ||X'(w u) / W||^2 / (2 alpha), lower <= u <= upper, sum w u = 0
+    if there is an intercept, X'(w u) = 0 if alpha = 0. Where u is not decided by the residual,
     bounded least squares finds it.
     """
     w = np.ones(len(y)) if w is None else w
-    r, W, d = residuals(model, X, y), w.sum(), model.delta
-    bound = {"mse": np.inf, "mae": 1.0, "huber": d}[model.loss]
+    r, W, d, q = residuals(model, X, y), w.sum(), model.delta, model.quantile
+    bounds = {
+        "mse": (-np.inf, np.inf),
+        "mae": (-1.0, 1.0),
+        "huber": (-d, d),
+        "quantile": (q - 1, q),
+    }
+    lower, upper = bounds[model.loss]
+    has_corner = model.loss in ("mae", "quantile")
     A = np.column_stack([X, np.ones(len(y))]) if model.fit_intercept else X
     want = np.zeros(A.shape[1])
     want[: X.shape[1]] = W * model.alpha * model.coef_
     if not model.alpha:  # equalities: solved for columns of equal size
         unit = np.abs(A).max(axis=0)
         A = A / np.where(unit > 0, unit, 1.0)
-    if model.loss == "mae":
+    if has_corner:
         size = np.abs(y) + np.abs(X) @ np.abs(model.coef_) + abs(model.intercept_)
         free = np.abs(r) <= 1e-9 * size + 1e-12 * np.abs(y).mean()
-        u = np.sign(r)
+        u = np.where(r > 0.0, upper, lower)
     else:
-        u = np.clip(r, -bound, bound)
-        free = np.abs(r) < bound if model.loss == "huber" else np.ones(len(y), bool)
-    if model.loss == "mae" and free.any():
+        u = np.clip(r, lower, upper)
+        free = np.abs(r) < upper if model.loss == "huber" else np.ones(len(y), bool)
+    if has_corner and free.any():
         u[free] = lsq_linear((A[free] * w[free, None]).T, want - A[~free].T @ (w * u)[~free],
-                             bounds=(-1, 1), tol=1e-15, method="bvls" if free.sum() < 60 else "trf").x  # fmt: skip
+                             bounds=(lower, upper), tol=1e-15, method="bvls" if free.sum() < 60 else "trf").x  # fmt: skip
     if not model.alpha:
         root = np.sqrt(w)
         missing = np.linalg.lstsq((A * root[:, None]).T, want - A.T @ (w * u), rcond=1e-13)[0]
         u = u + missing / np.where(root > 0, root, 1)
     elif model.fit_intercept:
         u = u - w @ u / W
-    u = u * min(1.0, bound / np.abs(u).max()) if np.abs(u).max() > 0 else u
-    conjugate = 0.0 if model.loss == "mae" else u**2 / 2
+    if np.abs(u).max() > 0:
+        u = u / max(1.0, u.max() / upper, u.min() / lower)
+    conjugate = 0.0 if has_corner else u**2 / 2
     dual = w @ (u * y - conjugate) / W
     if model.alpha:
         v = X.T @ (w * u) / W

@@ -89,6 +89,7 @@ DOORS = {
     "certificate",
     "inference",
     "path",
+    "process",
     "progress",
     "display.fit",
     "__main__",
@@ -100,6 +101,7 @@ KNOWN_BY = {
     "threadpoolctl": {"data.threads", "__main__"},  # scikit-learn brings it, too
     "matplotlib": {"display.drawing"},
     "pandas": {"inferring.record"},  # where a table is made a frame
+    "dask": {"data.dask", "data.dask_lazy"},
 }
 
 

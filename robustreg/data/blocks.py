@@ -119,6 +119,25 @@ class Blocks:
         return block if self.scale is None else block * self.scale
 
 
+def fitted_values(X: Any, coef: np.ndarray, intercept: Any) -> np.ndarray:
+    """X coef' + intercept, (n,) or (n, k), for coef (p,) or (k, p); X, dense or CSR, is read once.
+
+    In float32 if X and coef are, else in float64. NotFiniteError if a dense X is not finite.
+    """
+    if not isinstance(X, np.ndarray):
+        return X @ coef.T + intercept
+    kind = np.float32 if X.dtype.newbyteorder("=") == np.float32 else np.float64
+    out = np.empty((len(X), *coef.shape[:-1]), dtype=np.result_type(kind, coef))
+    step = max(LEAST_ROWS, BLOCK // max(1, X.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(X), step):
+            block = X[start : start + step].astype(kind, copy=False)
+            if not np.isfinite(block.sum()) and not np.all(np.isfinite(block)):
+                raise NotFiniteError
+            out[start : start + step] = product(block, coef.T) + intercept
+    return out
+
+
 def rows_of(block: Any, index: Any) -> Any:
     """The rows ``index`` of a block; those of an index array are copied along its own order."""
     if isinstance(index, slice) or not isinstance(block, np.ndarray):

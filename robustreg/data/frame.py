@@ -31,7 +31,7 @@ from .columns import OFFSET, power_of_two
 from .csr import shifted
 from .independent import Independent
 from .pairs import PairProducts
-from .source import Part, Refused, Source, spread_out
+from .source import Part, Refused, Source
 
 SAMPLE = 2000  # rows that tell the size of columns and of y
 LEAST = 1e-90  # a scale whose square and weighted sums stay far from the ends of float64
@@ -227,8 +227,12 @@ def make_frame(source: Source, fit_intercept: bool) -> Frame:
 def make_frames(source: Source, fit_intercept: bool) -> list[Frame]:
     """The same for each target of the source: they share all that is of X."""
     _check_weights(source)
-    few = source.n_rows <= SAMPLE
-    part = source.take(slice(None) if few else spread_out(source.n_rows, SAMPLE))
+    return frames_of(source, fit_intercept)
+
+
+def frames_of(source: Source, fit_intercept: bool) -> list[Frame]:
+    """The same, whatever the weights."""
+    part = source.some(SAMPLE)
     X = part.X if source.is_sparse else np.asarray(part.X, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         shift, square = _shift_and_square(X, fit_intercept)
@@ -256,13 +260,13 @@ def _units_of(y: np.ndarray, fit_intercept: bool) -> tuple[float, float]:
     return y_shift, float(power_of_two(typical))
 
 
-def _check_weights(source: Any) -> None:
-    w = source.w
-    if w is None:
+def _check_weights(source: Source) -> None:
+    if source.weight_range is None:
         return
-    if not LEAST < w.max() < 1.0 / LEAST:
+    least, largest = source.weight_range
+    if not LEAST < largest < 1.0 / LEAST:
         raise Refused("sample_weight has values too large or too small to be squared.")
-    if w.max() > UNEVEN * w.min():
+    if largest > UNEVEN * least:
         raise Refused(f"sample_weight has a largest value more than {UNEVEN:g} times the least.")
 
 

@@ -1,26 +1,22 @@
 """How rows are read: a source has parts, and a pass adds up what a kernel makes of each part.
 
-    Source   rows as they are stored: ``n_rows``, ``n_features``, ``weight``, ``n_groups``,
-             ``parts(i)`` the parts of group i in order, ``take(index)`` some rows as one part
+    Source   rows as they are stored: ``n_rows``, ``n_features``, ``weight``; ``swept(kernel,
+             arguments)`` a pass, ``take(index)`` some rows as one part, ``sample(size)``
     Part     one block of rows as a kernel sees it
     kernel   kernel(part, *arguments) -> a record with ``+``; it writes to nothing outside, so that
              another thread, process or machine can run it
 
-The parts, their groups and the order in which records are added do not depend on the number of
-threads. So a pass has the same bits whoever runs it.
+The parts and the order in which records are added do not depend on the number of threads, nor of
+machines. So a pass has the same bits whoever runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import reduce
-from operator import add
 from typing import Any, Protocol
 
 import numpy as np
-
-from .threads import in_parallel
 
 
 class Refused(Exception):
@@ -68,10 +64,14 @@ class Sums:
 
 
 class Source(Protocol):
-    """Rows as they are stored; see the module."""
+    """Rows as they are stored; see the module.
 
-    y: np.ndarray
-    w: np.ndarray | None
+    ``in_memory``: a pass costs little, and n numbers may be kept beside the rows. ``n_looks``
+    passes had been made when the source was.
+    """
+
+    in_memory: bool
+    n_looks: int
 
     @property
     def is_sparse(self) -> bool: ...
@@ -93,33 +93,57 @@ class Source(Protocol):
         ...
 
     @property
-    def n_groups(self) -> int: ...
+    def weight_range(self) -> tuple[float, float] | None:
+        """(the least weight, the largest), or None where all are 1."""
+        ...
 
-    def parts(self, group: int) -> Iterator[Part]: ...
+    @property
+    def most_kept(self) -> int:
+        """The most rows that a pass may keep."""
+        ...
+
+    def swept(self, kernel: Callable, arguments: tuple) -> Any:
+        """The sum of kernel(part, *arguments) over all parts."""
+        ...
 
     def take(self, index: np.ndarray | slice) -> Part:
         """Some rows, an index array or a slice; a dense X has the dtype that is stored."""
         ...
 
-    def with_target(self, y: np.ndarray) -> Source:
-        """The same rows with the target y (n,), or several, (k, n)."""
+    def some(self, count: int) -> Part:
+        """About ``count`` rows, or all if they are fewer, spread evenly: what is usual shows."""
+        ...
+
+    def draw(self, size: int) -> int:
+        """Make sure that there is a sample of about ``size`` rows: how many passes that took."""
+        ...
+
+    def sample(self, size: int) -> tuple[Part, np.ndarray | None]:
+        """(about ``size`` rows, the weights that ``drawn`` gives them)."""
+        ...
+
+    @property
+    def n_targets(self) -> int:
+        """k: y of a part is (k, n), or (n,) for one target."""
+        ...
+
+    def target(self, k: int) -> Source:
+        """The same rows with target number k alone, y (n,)."""
+        ...
+
+    def stacked(self) -> Source:
+        """The same rows with y (k, n), if it is one target, too."""
         ...
 
 
 def sweep(source: Source, kernel: Callable, *arguments):
     """One pass: the sum of kernel(part, *arguments) over all parts."""
-    errors = np.geterr()
-
-    def group(i):
-        with np.errstate(**errors):  # a thread would begin with those of its own
-            return reduce(add, (kernel(part, *arguments) for part in source.parts(i)))
-
-    return reduce(add, in_parallel(group, source.n_groups))
+    return source.swept(kernel, arguments)
 
 
-def spread_out(n: int, m: int) -> np.ndarray:
+def spread_out(n: int, m: int, seed: int = 0) -> np.ndarray:
     """m of n row numbers, ascending: one at random from each of m equal ranges, always the same."""
     if m >= n:
         return np.arange(n)
     edges = np.arange(m + 1) * n // m
-    return edges[:-1] + (np.random.default_rng(0).random(m) * np.diff(edges)).astype(np.int64)
+    return edges[:-1] + (np.random.default_rng(seed).random(m) * np.diff(edges)).astype(np.int64)

@@ -10,6 +10,7 @@ STYLES = {
     "mse": {"color": "#0072B2", "linestyle": "-"},
     "mae": {"color": "#D55E00", "linestyle": "--"},
     "huber": {"color": "#009E73", "linestyle": "-."},
+    "quantile": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
 }
 MOST_POINTS = 5000  # of more rows so many are drawn, at random,
 EXTREME_POINTS = 100  # and so many of the most extreme

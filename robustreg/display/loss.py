@@ -6,27 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.losses import ABSOLUTE, SQUARED, huber
-from .drawing import STYLES, knot_of, panels, vector
+from ..problem.losses import ABSOLUTE, SQUARED, huber, pinball
+from .drawing import STYLES, knot_of, last_step, panels, vector
 
 POINTS = 601  # where the curves are evaluated: an odd number, so that 0 is one of them
 RUG_LINES = 2000  # lines of the rug at most
 
 
 class LossDisplay:
-    """The three losses and their slopes against the residual.
+    """The losses and their slopes against the residual.
 
     The absolute loss is drawn times delta, so that all have the units of y squared and it is the
-    limit of Huber's for large residuals.
+    limit of Huber's for large residuals; that of a quantile times 2 delta, as it is half of the
+    absolute one at 0.5.
 
     Parameters
     ----------
     residual : ndarray of shape (n_points,)
         Where the losses are evaluated, in units of y.
     loss, slope : dict of str to ndarray of shape (n_points,)
-        Value and derivative of ``"mse"``, ``"mae"`` and ``"huber"``.
+        Value and derivative of ``"mse"``, ``"mae"`` and ``"huber"``, and ``"quantile"`` if there is
+        a level.
     delta : float
         The knot of Huber's loss, in units of y.
+    quantile : float or None
+        The level of the quantile loss.
     rug : ndarray of shape (n_samples,) or None
         Residuals of a fit, drawn below the losses.
 
@@ -49,13 +53,19 @@ class LossDisplay:
     (2.5, 1.0)
     """
 
-    def __init__(self, *, residual, loss, slope, delta, rug=None):
+    def __init__(self, *, residual, loss, slope, delta, quantile=None, rug=None):
         self.residual, self.loss, self.slope = residual, loss, slope
-        self.delta, self.rug = delta, rug
+        self.delta, self.quantile, self.rug = delta, quantile, rug
 
     @classmethod
     def from_delta(
-        cls, delta: float = 1.35, *, residuals: Any = None, ax: Any = None, plot: bool = True
+        cls,
+        delta: float = 1.35,
+        *,
+        quantile: float | None = None,
+        residuals: Any = None,
+        ax: Any = None,
+        plot: bool = True,
     ):
         """Losses for a given knot.
 
@@ -63,6 +73,8 @@ class LossDisplay:
         ----------
         delta : float, default=1.35
             The knot of Huber's loss, positive.
+        quantile : float or None, default=None
+            Level of a quantile loss that is drawn, too, between 0 and 1.
         residuals : array-like of shape (n_samples,) or None, default=None
             Residuals of a fit for the rug.
         ax : matplotlib Axes, or two of them, or None, default=None
@@ -78,17 +90,22 @@ class LossDisplay:
         delta = float(delta)
         if not 0.0 < delta < np.inf:
             raise ValueError(f"delta must be a finite number > 0; got {delta!r}.")
+        if quantile is not None and not 0.0 < float(quantile) < 1.0:
+            raise ValueError(f"quantile must be between 0 and 1, both excluded; got {quantile!r}.")
         rug = None if residuals is None else vector("residuals", residuals)
         limit = 3.0 * delta
         if rug is not None:  # most residuals, and the knots, are in the picture
             limit = float(np.clip(1.5 * np.quantile(np.abs(rug), 0.9), 2.0 * delta, 6.0 * delta))
         r = np.linspace(-limit, limit, POINTS)
         losses = {"mse": (SQUARED, 1.0), "mae": (ABSOLUTE, delta), "huber": (huber(delta), 1.0)}
+        if quantile is not None:
+            losses["quantile"] = pinball(float(quantile)), 2.0 * delta
         display = cls(
             residual=r,
             loss={name: unit * loss.value(r) for name, (loss, unit) in losses.items()},
             slope={name: unit * loss.slope(r) for name, (loss, unit) in losses.items()},
             delta=delta,
+            quantile=quantile,
             rug=rug,
         )
         return display.plot(ax) if plot else display
@@ -116,7 +133,9 @@ class LossDisplay:
             The display.
         """
         residuals = vector("y", y) - vector("predictions", estimator.predict(X))
-        return cls.from_delta(knot_of(estimator), residuals=residuals, ax=ax, plot=plot)
+        fitted, given = last_step(estimator), {"residuals": residuals, "ax": ax, "plot": plot}
+        quantile = fitted.quantile if getattr(fitted, "loss", None) == "quantile" else None
+        return cls.from_delta(knot_of(estimator), quantile=quantile, **given)
 
     def plot(self, ax: Any = None, **kwargs: Any):
         """Draw the losses and their slopes.
@@ -135,6 +154,7 @@ class LossDisplay:
         """
         self.figure_, self.ax_ = panels(ax, (1, 2), figsize=(9.0, 3.6))
         names = {"mse": "mse", "mae": "mae, times delta", "huber": "huber"}
+        names["quantile"] = f"quantile {self.quantile}, times 2 delta"
         shown = {"loss": self.loss, "slope of the loss": self.slope}
         for panel, (label, curves) in zip(self.ax_, shown.items(), strict=True):
             for name, curve in curves.items():

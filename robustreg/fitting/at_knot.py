@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..data.arrays import make_source
 from ..data.frame import make_frames
 from ..data.make_rows import make_rows
-from ..data.source import Dependent, Refused, sweep
+from ..data.present import in_memory
+from ..data.source import Dependent, Refused, Source, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows
 from ..passes.dependence import independent_columns
 from ..passes.in_step import in_step
 from ..passes.least_squares import least_squares
 from ..passes.reduction import reduced
+from ..passes.scale import scale_of_rows
 from ..passes.settling import residuals
 from ..problem.duality import beyond
 from ..problem.losses import Loss
@@ -30,6 +33,8 @@ from .target import too_fine
 
 # Targets that share their passes at most: the open rows of all of them are in memory at once.
 TOGETHER = 16
+# Levels of one target that do: their bands overlap, and they are commonly 19 or 21.
+LEVELS_TOGETHER = 32
 # Which way a fit goes: "auto" tries passes where they are worth it, "passes" tries them from 2 rows
 # per column, "direct" never.
 WAY: ContextVar[str] = ContextVar("robustreg_way", default="auto")
@@ -47,7 +52,10 @@ def at_knot(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
     way.
     """
     try:
-        return _in_passes(X, Y, w, spec, start)
+        check_worth(X.shape, spec)
+        most = LEVELS_TOGETHER if spec.losses else TOGETHER
+        some = (Y[:, first : first + most] for first in range(0, Y.shape[1], most))
+        return in_passes((make_source(X, _targets(y), w) for y in some), spec, start)
     except Refused as reason:
         if spec.tell and str(reason):
             spec.tell(f"the direct way: {reason}", len(Y))
@@ -60,35 +68,43 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
 
     @functools.cache
     def rows():
-        return make_rows(X, np.ones(X.shape[0]) if w is None else w, spec.fit_intercept)
+        w_of_all = np.ones(X.shape[0]) if w is None else w
+        return make_rows(in_memory(X), w_of_all, spec.fit_intercept)
 
     return rows
 
 
-def _in_passes(X, Y, w, spec: Specification, start) -> Fit:
-    """The fit in two or three passes, which targets share, so many at a time."""
-    _check_worth(X, spec)
-    fits = []
-    for first in range(0, Y.shape[1], TOGETHER):
-        some = slice(first, first + TOGETHER)
-        source = make_source(X, _targets(Y[:, some]), w)
+def in_passes(sources: Iterable[Any], spec: Specification, start) -> Fit:
+    """The fit in two or three passes, which the targets of a source share."""
+    fits, first = [], 0
+    for source in sources:
+        some = slice(first, first + source.n_targets)
+        first = some.stop
         starts = None if start is None else (start[0][some], start[1][some])
-        outcomes, more = _outcomes(source, spec, starts)
+        given = replace(spec, losses=spec.losses[some])
+        outcomes, more = _outcomes(source, given, starts)
         for outcome in outcomes:
             if not outcome.gap <= spec.tol:
                 raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
-        found = together([_fit(source, k, outcome, spec) for k, outcome in enumerate(outcomes)])
+        found = [_fit(source, k, outcome, given.of(k)) for k, outcome in enumerate(outcomes)]
+        found = together(found)
         n_passes = more + max(outcome.tally.n_passes for outcome in outcomes)
         fits.append(replace(found, work=replace(found.work, n_passes=n_passes)))
     return together(fits)
 
 
 def _targets(Y: np.ndarray) -> np.ndarray:
-    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target."""
-    return np.ascontiguousarray(Y.T) if Y.shape[1] > 1 else Y[:, 0]
+    """Y (n, k) as a source has it: (k, n), or (n,) if it is one target; one that is repeated is not
+    copied.
+    """
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    if Y.strides[1] == 0:
+        return np.broadcast_to(np.ascontiguousarray(Y[:, 0]), Y.shape[::-1])
+    return np.ascontiguousarray(Y.T)
 
 
-def _outcomes(source, spec: Specification, start) -> tuple[list[Outcome], int]:
+def _outcomes(source: Source, spec: Specification, start) -> tuple[list[Outcome], int]:
     """(that of each target of the source, passes that told dependent columns)."""
     frames = make_frames(source, spec.fit_intercept)
     try:
@@ -110,16 +126,17 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
         # Squares have no knots: y as it is spares a product per row.
         shift = np.array([[frame.y_shift] for frame in frames])
         frame = replace(frames[0], y_shift=shift, y_scale=1.0)
-        source = source.with_target(np.atleast_2d(source.y))
-        problem = all_rows(source, frame, spec.loss, spec.alpha)
+        problem = all_rows(source.stacked(), frame, spec.loss, spec.alpha)
         return least_squares(problem, Options(1, spec.tell), sums)
     fits = []
-    for k, (y, frame) in enumerate(zip(np.atleast_2d(source.y), frames, strict=True)):
-        problem = all_rows(source.with_target(y), frame, spec.loss, spec.alpha)
+    for k, frame in enumerate(frames):
+        problem = all_rows(source.target(k), frame, spec.of(k).loss, spec.alpha)
         guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.tell, guess)
-        fits.append(reduced(problem, options, eager=WAY.get() == "passes", shared=len(frames) > 1))
-    outcomes = in_step(source, fits, in_order=spec.tell is not None)
+        eager = WAY.get() == "passes" or not source.in_memory
+        fits.append(reduced(problem, options, eager=eager, shared=len(frames) > 1))
+    in_order = spec.tell is not None or not source.in_memory
+    outcomes = in_step(source, fits, in_order)
     small = source.n_rows * source.n_features <= SMALL
     for outcome in outcomes if small else ():
         if outcome.outside is not None and not outcome.outside.any():
@@ -127,10 +144,9 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
     return outcomes
 
 
-def _check_worth(X, spec: Specification) -> None:
+def check_worth(shape: tuple[int, int], spec: Specification) -> None:
     """Refuse what the direct way does as well; without a reason where another way was asked for."""
-    n, p = X.shape
-    way = WAY.get()
+    (n, p), way = shape, WAY.get()
     if spec.solver != "auto" or way == "direct":
         raise Refused("")
     if n <= (ROWS_PER_COLUMN if way == "auto" else LEAST_ROWS_PER_COLUMN) * p:
@@ -139,9 +155,9 @@ def _check_worth(X, spec: Specification) -> None:
         raise Refused("X is small enough to refine least squares to the last digit.")
 
 
-def _fit(source, k: int, outcome: Outcome, spec: Specification) -> Fit:
+def _fit(source: Source, k: int, outcome: Outcome, spec: Specification) -> Fit:
     """The outcome for target number k as a record, in the units of the data."""
-    source = source.with_target(np.atleast_2d(source.y)[k])
+    source = source.target(k)
     b, b0 = outcome.frame.raw(outcome.phi)
     if too_fine(spec, [b0]):
         raise Refused("The last place of the intercept is not small beside delta.")
@@ -155,7 +171,7 @@ def _fit(source, k: int, outcome: Outcome, spec: Specification) -> Fit:
         objective=np.array([outcome.objective]),
         gap=np.array([outcome.gap]),
         losses=(spec.loss,),
-        outliers=_outliers(source, outcome, b, b0, spec) if spec.has_knots else None,
+        outliers=_outliers(source, outcome, b, b0, spec),
         scale=scale,
         scale_noise=noise,
         unique=outcome.unique and (outcome.frame.rank == source.n_features or bool(spec.alpha)),
@@ -166,8 +182,10 @@ def _fit(source, k: int, outcome: Outcome, spec: Specification) -> Fit:
     )
 
 
-def _outliers(source, outcome: Outcome, b, b0, spec: Specification) -> np.ndarray:
-    """Which rows are beyond a knot, (n, 1)."""
+def _outliers(source: Any, outcome: Outcome, b, b0, spec: Specification) -> np.ndarray | None:
+    """Which rows are beyond a knot, (n, 1); None without knots, or where n numbers are too many."""
+    if not spec.has_knots or not source.in_memory:
+        return None
     if outcome.outside is None:  # passes do not tell it at a corner, nor for least squares
         return beyond(source.X, source.y, b, b0, spec.loss)[:, None]
     return beyond_of(source, outcome, b, b0, spec.loss)[:, None]
@@ -183,12 +201,16 @@ def beyond_of(source, outcome: Outcome, b, b0, loss: Loss) -> np.ndarray:
     return found
 
 
-def _scale(source, outcome: Outcome, level: float, rule: Rule):
+def _scale(source: Any, outcome: Outcome, level: float, rule: Rule):
     """(scale of the residuals (1,), what rounding makes of it (1,)), in the units of the data."""
     frame, phi = outcome.frame, outcome.phi
-    r = np.concatenate(sweep(source, residuals, frame, phi).r)
-    some = frame.target(source.take(slice(None, None, 1 + source.n_rows // SOME)))
-    noise = 4.0 * EPS * float(np.median(np.abs(some)) + np.abs(phi).sum())
-    scale = rule.scale(r, source.w, frame.n_cols)
+    if source.in_memory:
+        r = np.concatenate(sweep(source, residuals, frame, phi).r)
+        some = source.take(slice(None, None, 1 + source.n_rows // SOME))
+        scale = rule.scale(r, source.w, frame.n_cols)
+    else:
+        some = source.some(SOME)
+        scale = scale_of_rows(source, frame, phi, rule, outcome.tally)
+    noise = 4.0 * EPS * float(np.median(np.abs(frame.target(some))) + np.abs(phi).sum())
     unit = frame.y_scale
     return np.array([unit * scale]), np.array([max(unit * noise, EPS * level)])

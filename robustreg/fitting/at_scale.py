@@ -15,30 +15,40 @@ The four ways in which the search for it can end, and the fit that is returned t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 
-from ..data.rows import Rows
 from ..problem.losses import ABSOLUTE, SQUARED, huber
 from ..problem.solution import Status
-from .at_knot import at_knot
 from .scale import Exhausted, FixedPoint, fixed_point
 from .specification import Fit, Specification
-from .vanishing import rule_of, scale_of, vanishing
+from .vanishing import rule_of, scale_of
 
 
-def at_scale(
-    X: Any, y: np.ndarray, w: np.ndarray | None, spec: Specification, rows: Callable[[], Rows]
-) -> Fit:
-    """The fit of y (n, 1) at the fixed point of the rule.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ways:
+    """How the ``n_rows`` rows of one target are fitted: ``at_knot(spec, start)`` for a given knot,
+    ``vanishing(spec)`` in the limit of a vanishing one. ``spread(fit_intercept)`` is how far y is
+    from its middle, or from 0 without an intercept, at most.
+    """
+
+    n_rows: int
+    at_knot: Callable[..., Fit]
+    vanishing: Callable[[Specification], Fit]
+    spread: Callable[[bool], float]
+
+
+def at_scale(ways: Ways, spec: Specification) -> Fit:
+    """The fit of one target at the fixed point of the rule.
 
     ``max_iter`` bounds the iterations of all its fits.
     """
-    rule, start, first = rule_of(spec), None, _least_squares(X, y, w, spec, rows)
+    rule, start = rule_of(spec), None
+    # With the squared loss, where the search begins.
+    first = ways.at_knot(replace(spec, loss=SQUARED, alpha=rule.alpha(spec.alpha, 0.0)), None)
     works = [replace(first.work, n_iter=0)]  # these are no iterations
 
     def fit_at(s: float) -> Fit:
@@ -49,43 +59,35 @@ def at_scale(
             raise Exhausted
         given = replace(spec, max_iter=spec.max_iter - n_iter)
         if s == 0.0:
-            found = vanishing(X, y, w, given, rows)
+            found = ways.vanishing(given)
             works.append(found.work)
             if np.isnan(scale_of(found)[0]) and n_iter + found.n_iter >= spec.max_iter:
                 raise Exhausted
             return found
         given = replace(given, loss=huber(rule.delta * s), alpha=rule.alpha(spec.alpha, s))
-        found = at_knot(X, y, w, given, start, rows)
+        found = ways.at_knot(given, start)
         works.append(found.work)
         start = found.coef, found.intercept
         if spec.tell:
             text = f"scale {s:.6g}, of residuals {scale_of(found)[0]:.6g}"
-            spec.tell(text, len(y), float(found.gap[0]))
+            spec.tell(text, ways.n_rows, float(found.gap[0]))
         return found
 
-    s = _first(y, spec, first)
+    s = _first(ways, spec, first)
     point = fixed_point(fit_at, s) if s > 0.0 else FixedPoint(0.0, fit_at(0.0), Status.NO_SCALE)
     found = _vanished(point) if point.status is Status.NO_SCALE else _with_scale(point, spec)
     n_iter = sum(work.n_iter for work in works)
     return replace(found, work=replace(reduce(add, works), n_iter=n_iter))
 
 
-def _least_squares(
-    X: Any, y: np.ndarray, w: np.ndarray | None, spec: Specification, rows: Callable[[], Rows]
-) -> Fit:
-    """The fit with the squared loss, where the search begins."""
-    given = replace(spec, loss=SQUARED, alpha=rule_of(spec).alpha(spec.alpha, 0.0))
-    return at_knot(X, y, w, given, None, rows)
-
-
-def _first(y: np.ndarray, spec: Specification, found: Fit) -> float:
+def _first(ways: Ways, spec: Specification, found: Fit) -> float:
     """Where the search begins: the scale of the residuals of least squares; 0 if y is constant.
 
     Where least squares leaves none, smaller knots may: how far y is from its middle.
     """
     s, noise = scale_of(found)
     if s <= noise:
-        s = float(np.abs(y - (np.median(y) if spec.fit_intercept else 0.0)).max())
+        s = ways.spread(spec.fit_intercept)
     return s if s > noise else 0.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -27,8 +28,11 @@ def direct(X, Y, w, spec: Specification, start, rows: Rows) -> Fit:
     """
     starts = [None] * Y.shape[1] if start is None else zip(*start, strict=True)
     digits = Digits(X, w, spec)
-    pairs = zip(Y.T, starts, strict=True)
-    return together([finished(digits, solved(rows, y, spec, guess), y) for y, guess in pairs])
+    specs = [spec.of(k) for k in range(Y.shape[1])]
+    each = zip(Y.T, specs, starts, strict=True)
+    return together(
+        [finished(digits, solved(rows, y, one, guess), y, one) for y, one, guess in each]
+    )
 
 
 class Digits:
@@ -37,7 +41,7 @@ class Digits:
     """
 
     def __init__(self, X, w, spec: Specification):
-        self.X, self.w, self.spec = X, w, spec
+        self.X, self.w, self.fit_intercept = X, w, spec.fit_intercept
         small = X.shape[0] * X.shape[1] <= LARGEST
         self.are_wanted = spec.last_digits and spec.solver == "auto" and small
 
@@ -47,18 +51,18 @@ class Digits:
 
     @functools.cached_property
     def matrix(self) -> ExactMatrix:
-        return ExactMatrix(self.dense, self.spec.fit_intercept)
+        return ExactMatrix(self.dense, self.fit_intercept)
 
     @functools.cached_property
     def table(self):
-        return make_table(self.dense, self.spec.fit_intercept)
+        return make_table(self.dense, self.fit_intercept)
 
 
-def finished(digits: Digits, target: Target, y) -> Fit:
+def finished(digits: Digits, target: Target, y, spec: Specification) -> Fit:
     """One target y (n,) as a record, in the units of the data and to the last digit where that is
     wanted.
     """
-    X, w, spec, rows, solution = digits.X, digits.w, digits.spec, target.rows, target.solution
+    X, w, rows, solution = digits.X, digits.w, target.rows, target.solution
     b, b0 = raw_of(target)
     r, least = _residual(target, y, b0) if spec.rule else (None, 0.0)
     with np.errstate(over="ignore"):  # a sum of squares may be infinite where the fit is not
@@ -72,7 +76,7 @@ def finished(digits: Digits, target: Target, y) -> Fit:
             if spec.rule:
                 r, least = _exact_residual(digits, target, y, b, b0)
         if delicate:  # the independent proof has the last word
-            found = _judged(digits, y, b, b0)
+            found = _judged(digits, y, b, b0, spec)
             gap, objective = max(gap, found.gap), found.objective
             if gap > spec.tol and status in (Status.EXACT, Status.NOT_CANONICAL):
                 status = Status.ROUNDING
@@ -113,11 +117,14 @@ def _refined(A: ExactMatrix, target: Target):
     return refine(A, target.y, target.problem, target.solution)
 
 
-def _judged(digits: Digits, y, b, b0):
-    spec, loss = digits.spec, digits.spec.loss
+def _judged(digits: Digits, y, b, b0, spec: Specification):
+    loss = spec.loss
     of_proof = JudgedLoss(loss.lower, loss.upper, loss.left, loss.right)
     w = np.ones(len(y)) if digits.w is None else digits.w
-    return judge(digits.table, y, w, b, b0, loss=of_proof, alpha=spec.alpha, search=False)
+    given: dict[str, Any] = {"loss": of_proof, "alpha": spec.alpha}
+    found = judge(digits.table, y, w, b, b0, **given, search=False)
+    # The dual that b suggests may be a poor one, among columns that are nearly dependent.
+    return found if found.gap <= spec.tol else judge(digits.table, y, w, b, b0, **given)
 
 
 def _residual(target: Target, y, b0):

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.blocks import NotFiniteError
+from ..data.present import check_finite, rows_where
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
-from .at_scale import at_scale
+from .at_scale import Ways, at_scale
 from .repeats import Merged, merged
 from .specification import Fit, Specification, together
+from .vanishing import vanishing
 
 # Matrices as large as the Gram matrix that every fit holds at least: it and its factor.
 LARGE_MATRICES = 2
@@ -26,14 +27,14 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     ``start`` is None or (coef (k, p), intercept (k,)) to start from; ``rows()``, if given,
     are those of X and w for the direct way, w > 0.
     """
-    _check_size(*X.shape)
+    check_size(*X.shape)
     # A row of weight zero is absent from everything, the rank included.
     if w is not None and not w.all():
         present = w > 0.0
-        absent = X[~present]
-        if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not np.all(np.isfinite(absent)):
-            raise NotFiniteError
-        found = fit(X[present], Y[present], w[present], spec, start)
+        absent = rows_where(X, ~present)
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+            check_finite(absent)
+        found = fit(rows_where(X, present), Y[present], w[present], spec, start)
         return _with_absent_rows(found, absent, Y[~present], present)
     if rows is None and spec.solver == "auto" and spec.loss.is_bounded:
         distinct = merged(X, Y, w)
@@ -42,10 +43,20 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
     rows = rows or rows_of_all(X, w, spec)
     if spec.rule is None:
         return at_knot(X, Y, w, spec, start, rows)
-    return together([at_scale(X, y[:, None], w, spec, rows) for y in Y.T])
+    return together([at_scale(_ways(X, y[:, None], w, rows), spec) for y in Y.T])
 
 
-def _check_size(n: int, p: int) -> None:
+def _ways(X, y, w, rows: Callable) -> Ways:
+    """Those of rows in memory, for y (n, 1)."""
+    return Ways(
+        n_rows=len(y),
+        at_knot=lambda spec, start: at_knot(X, y, w, spec, start, rows),
+        vanishing=lambda spec: vanishing(X, y, w, spec, rows),
+        spread=lambda centred: float(np.abs(y - (np.median(y) if centred else 0.0)).max()),
+    )
+
+
+def check_size(n: int, p: int) -> None:
     """MemoryError, before any work, if the matrices of a fit of X (n, p) cannot be held."""
     k, memory = min(n, p), physical_memory()
     if LARGE_MATRICES * 8.0 * k * p > memory:

@@ -45,7 +45,7 @@ def merged(X, Y: np.ndarray, w: np.ndarray | None) -> Merged | None:
     where they are not much fewer.
     """
     n = len(Y)
-    if not isinstance(X, np.ndarray) or n < LEAST:
+    if hasattr(X, "tocsr") or n < LEAST:
         return None
     some = spread_out(n, SAMPLE)
     if len(np.unique(Y[some, 0])) > DISTINCT * len(some):  # the usual case costs next to nothing

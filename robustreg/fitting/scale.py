@@ -71,6 +71,13 @@ class Rule:
         """Whether coefficients and scale minimise one objective."""
         return self.kind == "concomitant"
 
+    @property
+    def knot(self) -> float:
+        """The size in scales at which a residual counts as another: its rank, or its square."""
+        if self.kind == "mad":
+            return NORMAL_QUARTILE
+        return self.delta if self.joint else PROPOSAL2
+
     def scale(self, r: np.ndarray, w: np.ndarray | None, m: int) -> float:
         """scale(r) for residuals r (n,), weights w (n,) or None for ones, and m coefficients."""
         size = np.abs(r)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -22,7 +22,8 @@ class Specification:
     ``loss`` and ``alpha`` in the units of the data; ``rule`` tells the residuals' scale that the
     knots are a multiple of, and is None where they are given; ``tell(step, rows, gap)``, if any, is
     called at each step; ``last_digits`` says whether all digits that the data determine are wanted,
-    where float64 needs help for them, and the independent proof of them.
+    where float64 needs help for them, and the independent proof of them. ``losses`` are those of
+    the targets, of one kind, where they differ; ``loss`` is then one of them.
     """
 
     loss: Loss
@@ -34,6 +35,11 @@ class Specification:
     rule: Rule | None = None
     tell: Callable | None = None
     last_digits: bool = True
+    losses: tuple[Loss, ...] = ()
+
+    def of(self, k: int) -> Specification:
+        """That of target number k."""
+        return replace(self, loss=self.losses[k], losses=()) if self.losses else self
 
     @property
     def has_knots(self) -> bool:

@@ -146,7 +146,7 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
 
     Its objective times ``unit`` is the objective in the units of the data. With l(r) = unit *
     loss(r / s) and b = s b', (alpha / 2) ||b||^2 is unit * (alpha s^2 / unit / 2) ||b'||^2: s^2 /
-    unit is 1 for a smooth loss, s for a corner.
+    unit is 1 for a smooth loss, s / half_jump for a corner.
     """
     s, loss, alpha, size = rows.y_scale, spec.loss, spec.alpha, 1.0
     with np.errstate(over="ignore", under="ignore"):
@@ -156,8 +156,8 @@ def _in_units_of(rows: Rows, spec: Specification) -> tuple[Loss, float, float]:
             else:
                 limit = BEYOND_ALL * s
                 loss = smooth(max(loss.lower, -limit), min(loss.upper, limit))
+        alpha = alpha * s / (size * loss.half_jump) if loss.is_corner else alpha
         loss, unit = loss.in_units(s)
-        alpha = alpha * s / size if loss.is_corner else alpha
     return loss, 0.0 if Ridge(alpha).is_negligible(rows) else alpha, size * unit
 
 

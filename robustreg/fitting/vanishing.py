@@ -92,7 +92,7 @@ def _of_the_absolute_loss(
     rule = rule_of(spec)
     spec = replace(spec, loss=ABSOLUTE, alpha=rule.alpha(spec.alpha, 1.0 / rule.delta))
     target = solved(rows, y[:, 0], spec, None)
-    found = finished(Digits(X, w, spec), target, y[:, 0])
+    found = finished(Digits(X, w, spec), target, y[:, 0], spec)
     exact, phi = _fitted_exactly(target, found), target.solution.phi
     side = np.where(exact, 0.0, np.sign(target.solution.u))  # of small residuals the dual tells it
     h = target.rows.adjoint(target.rows.w * side) - target.problem.quadratic.gradient(phi)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data.frame import Frame, make_frame
+from ..data.frame import Frame
 from ..data.source import Part, Refused, Source, sweep
 from ..numerics import linalg
 from ..passes.dependence import independent_columns
@@ -75,13 +75,6 @@ def is_estimable(R: np.ndarray, null: np.ndarray) -> np.ndarray:
     """Which rows of R (q, k) have R null = 0, but for rounding, (q,) bool."""
     terms = np.abs(R) @ np.abs(null)
     return np.all(np.abs(R @ null) <= ROUNDED * terms, axis=1)
-
-
-def frame_of(source: Source, fit_intercept: bool) -> Frame:
-    """A frame with all columns; Refused if the units of X or y are too extreme to be squared."""
-    plain = source.with_target(source.y)
-    plain.w = None  # weights only matter to what a fit solves
-    return make_frame(plain, fit_intercept)
 
 
 def of_frame(frame: Frame, gram: np.ndarray) -> Coordinates:

@@ -16,26 +16,21 @@ With the quantile tau, G = D'diag(w)D, and f the density of a row's errors at th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
 
-from ..data.source import Refused, Source
+from ..data.source import Source
 from ..fitting.fit import fit as fit_rows
 from ..fitting.specification import Specification
 from ..numerics import linalg
-from ..passes.all_rows import all_rows
-from ..passes.in_step import in_step
-from ..passes.reduction import reduced
 from ..problem.losses import ABSOLUTE, Loss, corner
-from ..problem.solution import Options
 from . import density, rank
-from .moments import Fitted, Seen, cluster_meat, residuals
+from .moments import Fitted, Residuals, Seen, cluster_meat, residuals
 from .smooth import cluster_factor, one
 
 MAX_ITER, TOL = 1000, 1e-9  # of the fits that a density takes: as those of LinearRegressor
-SMALL = 2**20  # entries of X, up to which two fits of their own take no time
 # Share of the terms of a difference of fits: a smaller difference is rounding, and no density.
 CROSSING = 1e-9
 
@@ -65,11 +60,11 @@ def specification(loss: Loss, fit_intercept: bool) -> Specification:
 
 def iid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent of X and alike."""
-    r, tau = residuals(source, fit), fit.level
+    rows, tau = residuals(source, fit), fit.level
     if how.kernel is None:
-        sparsity = sparsity_of(r, source.w, n, tau, fit.at.rank, how)
+        sparsity = sparsity_of(rows.r, rows.w, n, tau, fit.at.rank, how)
     else:
-        sparsity = 1.0 / density_of(source, fit, r, n, how)
+        sparsity = 1.0 / density_of(rows, tau, n, how)
     return tau * (1.0 - tau) * sparsity**2 * inverse(fit.at.gram)
 
 
@@ -110,54 +105,31 @@ def steepest_line(x: np.ndarray, r: np.ndarray) -> float:
     return float(above + fit_rows(x[:, None], (r - above * x)[:, None], None, spec).coef[0, 0])
 
 
-def density_of(source: Source, fit: Fitted, r: np.ndarray, n: float, how: Smoothing) -> float:
+def density_of(rows: Residuals, tau: float, n: float, how: Smoothing) -> float:
     """f by a kernel, as statsmodels has it: with the standard deviation of y, not of residuals."""
-    y = np.asarray(source.y) / fit.at.frame.y_scale
-    size = density.spread(r, source.w, density.deviation(y, source.w, 0.0))
-    c = _positive(density.width(how.part(n, fit.level), fit.level, size))
-    K = density.KERNELS[how.kernel_or("epanechnikov")](r / c)
-    return float((K.sum() if source.w is None else source.w @ K) / (n * c))
+    size = density.spread(rows.r, rows.w, density.deviation(rows.t, rows.w, 0.0))
+    c = _positive(density.width(how.part(n, tau), tau, size))
+    K = density.KERNELS[how.kernel_or("epanechnikov")](rows.r / c)
+    return float((K.sum() if rows.w is None else rows.w @ K) / (n * c))
 
 
-def nid(source: Source, fit: Fitted, X, y, n: float, how: Smoothing) -> np.ndarray:
+def nid(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent, of a density each that changes with X as the quantiles do."""
-    change, h = quantile_change(source, fit, X, y, n, how)
+    change, h = quantile_change(fit, X, y, w, n, how)
     F = one(source, fit, by_change, change, h)
     return _sandwich(F, fit.at.gram, fit.level)
 
 
 def quantile_change(
-    source: Source, fit: Fitted, X, y, n: float, how: Smoothing
+    fit: Fitted, X, y, w: np.ndarray | None, n: float, how: Smoothing
 ) -> tuple[np.ndarray, float]:
     """(difference (m,) of the coefficients of the fits at tau + h and tau - h, in the frame, h)."""
-    h = how.part(n, fit.level)
-    losses = [corner(level - 1.0, level) for level in (fit.level + h, fit.level - h)]
-    try:
-        above, below = _in_step(source, fit, losses)
-    except Refused:
-        above, below = (_alone(source, fit, X, y, loss) for loss in losses)
+    frame, h = fit.at.frame, how.part(n, fit.level)
+    losses = tuple(corner(level - 1.0, level) for level in (fit.level + h, fit.level - h))
+    spec = replace(specification(losses[0], frame.intercept), losses=losses)
+    found = fit_rows(X, np.broadcast_to(y[:, None], (len(y), 2)), w, spec)  # they share passes
+    above, below = (frame.from_raw(*of) for of in zip(found.coef, found.intercept, strict=True))
     return above - below, h
-
-
-def _in_step(source: Source, fit: Fitted, losses: list[Loss]) -> list[np.ndarray]:
-    """The coefficients phi of each loss, by passes that they share; Refused if rows are few."""
-    if source.n_entries <= SMALL or fit.at.T is not None:
-        raise Refused("X is small.")
-    frame = fit.at.frame
-    problems = [all_rows(source, frame, loss, 0.0) for loss in losses]
-    fits = [reduced(problem, Options(MAX_ITER), shared=True) for problem in problems]
-    both = source.with_target(np.broadcast_to(source.y, (len(losses), source.n_rows)))
-    outcomes = in_step(both, fits)
-    if not max(outcome.gap for outcome in outcomes) <= TOL:
-        raise Refused("A fit is not proved.")
-    return [frame.from_raw(*outcome.frame.raw(outcome.phi)) for outcome in outcomes]
-
-
-def _alone(source: Source, fit: Fitted, X, y, loss: Loss) -> np.ndarray:
-    """The coefficients phi of a loss, by a fit of its own."""
-    frame = fit.at.frame
-    found = fit_rows(X, y[:, None], source.w, specification(loss, frame.intercept))
-    return frame.from_raw(found.coef[0], found.intercept[0])
 
 
 def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> list:
@@ -177,8 +149,8 @@ def kernel(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
 
 def powell(source: Source, fit: Fitted, n: float, how: Smoothing, default: str) -> np.ndarray:
     """F = sum w K(r / c) / c d d', (r, r); the kernel is ``default`` if none is given."""
-    r = residuals(source, fit)
-    size = density.spread(r, source.w, density.deviation(r, source.w, 1.0))
+    rows = residuals(source, fit)
+    size = density.spread(rows.r, rows.w, density.deviation(rows.r, rows.w, 1.0))
     c = _positive(density.width(how.part(n, fit.level), fit.level, size))
     return one(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
 
@@ -199,8 +171,7 @@ def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> list:
 
 def robust(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """The sandwich of statsmodels' QuantReg."""
-    r = residuals(source, fit)
-    f = density_of(source, fit, r, n, how)
+    f = density_of(residuals(source, fit), fit.level, n, how)
     bread = inverse(fit.at.gram)
     return bread @ one(source, fit, by_side, f) @ bread
 
@@ -238,7 +209,7 @@ def _sandwich(F: np.ndarray, G: np.ndarray, tau: float) -> np.ndarray:
 
 
 def rank_intervals(
-    source: Source, fit: Fitted, X, y, n: float, level: float, how: Smoothing | None
+    source: Source, fit: Fitted, X, y, w, n: float, level: float, how: Smoothing | None
 ) -> np.ndarray:
     """Intervals (k, 2) by inversion of rank tests, in the units of the frame; see rank.py.
 
@@ -249,17 +220,17 @@ def rank_intervals(
     size = float(np.mean(np.abs(at.frame.residual(part, C, fit.phi))))
     t = rank.moved(at.frame.target(part), size if size > 0.0 else 1.0)
     rows = rank.Rows(at.rows(C), t, part.weights, fit.level)
-    found = fit_rows(rows.D, t[:, None], source.w, specification(fit.loss, False))
+    found = fit_rows(rows.D, t[:, None], w, specification(fit.loss, False))
     bread = inverse(at.gram)
     own = np.diag(at.A @ bread @ at.A.T)  # c'G^-1 c
-    q = 1.0 / own if how is None else _with_densities(source, fit, X, y, n, how)
+    q = 1.0 / own if how is None else _with_densities(source, fit, X, y, w, n, how)
     cutoff = float(stdtrit(n - at.rank, 0.5 + 0.5 * level))
     return rank.rank_intervals(rows, found.coef[0], at.A, q, cutoff, size * np.sqrt(own))
 
 
-def _with_densities(source: Source, fit: Fitted, X, y, n: float, how: Smoothing) -> np.ndarray:
+def _with_densities(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
     """q (k,) of rank.py with a density of each row."""
-    change, h = quantile_change(source, fit, X, y, n, how)
+    change, h = quantile_change(fit, X, y, w, n, how)
     V = inverse(one(source, fit, by_change, change, h)) @ fit.at.A.T
     V = V / np.einsum("ji,ij->j", fit.at.A, V)  # c'v = 1
     return np.einsum("ij,ik,kj->j", V, fit.at.gram, V)

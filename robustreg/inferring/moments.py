@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.frame import frames_of
 from ..data.source import Part, Source, Sums, sweep
 from ..numerics import linalg
 from ..numerics.precision import EPS
 from ..passes.least_squares import NormalEquations
 from ..problem.duality import beyond
 from ..problem.losses import Loss
-from .coordinates import Coordinates, frame_of, make_coordinates, of_frame
+from .coordinates import Coordinates, make_coordinates, of_frame
 
 # Share of the terms of a residual: closer to a knot, rounding may decide on which side it is. Far
 # above rounding.
@@ -149,7 +150,7 @@ def first_look(
     """(the fit in coordinates for all rows, the sums at it), in one pass if columns are not
     dependent. All is in the units of the data; Refused if these are too extreme.
     """
-    frame = frame_of(source, fit_intercept)
+    frame = frames_of(source, fit_intercept)[0]  # whatever the weights
     whole = make_fitted(of_frame(frame, np.eye(frame.n_cols)), b, b0, loss)
     sums = sweep(source, slopes, whole)
     at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score))
@@ -199,18 +200,34 @@ def cluster_meat(source: Source, fit: Fitted, number: np.ndarray, n_clusters: in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Residuals(Sums):
-    """A list of residuals, part by part."""
+class Kept(Sums):
+    """Lists of residuals, targets and weights, part by part."""
 
     r: list
+    t: list
+    w: list
 
 
-def residual_parts(part: Part, fit: Fitted) -> Residuals:
-    """The kernel of the pass for all residuals: n numbers, for what depends on their order."""
+def kept(part: Part, fit: Fitted) -> Kept:
+    """The kernel of the pass for all residuals."""
     rows = seen(part, fit)
-    return Residuals([np.where(rows.zone == 0, 0.0, rows.r)])
+    r = np.where(rows.zone == 0, 0.0, rows.r)
+    return Kept([r], [fit.at.frame.target(part)], [] if part.w is None else [part.w])
 
 
-def residuals(source: Source, fit: Fitted) -> np.ndarray:
-    """Residuals (n,) in the units of the frame, at a corner: 0 where they are rounding."""
-    return np.concatenate(sweep(source, residual_parts, fit).r)
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """Of all rows, n numbers each, for what depends on their order: residuals r, at a corner 0
+    where they are rounding, and targets t, in the units of the frame; weights, or None for ones.
+    """
+
+    r: np.ndarray
+    t: np.ndarray
+    w: np.ndarray | None
+
+
+def residuals(source: Source, fit: Fitted) -> Residuals:
+    """Those of all rows, in one pass."""
+    found = sweep(source, kept, fit)
+    w = np.concatenate(found.w) if found.w else None
+    return Residuals(np.concatenate(found.r), np.concatenate(found.t), w)

@@ -25,7 +25,9 @@ from .settling import Verified
 
 PROVED = 1e-10  # a larger relative gap is no proof, and the direct way does better
 DISTANT = 1e4  # typical residuals beyond which a row's distance does not count in the gap
-LITTLE = 1e-12  # of a bound: so far a dual point may be outside, for all that is asked
+# Of a bound, times the root of the number of rows: so far a dual point may be outside, for all that
+# is asked; as the rounding of a decrement, it grows with the rows.
+LITTLE = 4e-15
 # Steepest slopes, or typical residuals if these are more, from a knot: a row is looked at closely.
 NEAR, LEAST_NEAR = 1e-6, 1e-12
 
@@ -90,9 +92,9 @@ def _gap_of_smooth(
     #    the decrement bounds it, which is far too much where weights differ by decades.
     outside = max(_outside_box(loss, rows.residual(phi + step)[inside > 0.0]), 0.0)
     if left.gram is not None and left.gram.any():
-        w, bound = problem.source.w, min(loss.upper, -loss.lower)
-        move = np.sqrt(decrement / (1.0 if w is None else w.min())) / bound
-        if move > LITTLE:
+        least, _ = problem.source.weight_range or (1.0, 1.0)
+        move = np.sqrt(decrement / least) / min(loss.upper, -loss.lower)
+        if move > LITTLE * np.sqrt(problem.source.n_rows):
             move = sweep(problem.source, farthest, problem.frame, loss, phi, step).number
             tally.n_passes += 1
         outside = max(outside, move)

@@ -9,7 +9,7 @@ each kernel sees it with the target of its own fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from ..data.frame import Frame
 from ..data.source import Part, Refused, Source, Sums, sweep
 from ..data.threads import in_parallel
+from .many_levels import of_many
 
 T = TypeVar("T")
 
@@ -49,6 +50,9 @@ def answers(part: Part, passes: dict[int, Pass]) -> Records:
     All frames have the same columns.
     """
     centred = next(iter(passes.values())).frame.centred(part)
+    together = of_many(replace(part, X=centred), passes)
+    if together is not None:
+        return Records([together[k] for k in passes])
     records = []
     for k, asked in passes.items():
         own = Part(centred, part.y[k], part.w, part.begin)
@@ -57,7 +61,7 @@ def answers(part: Part, passes: dict[int, Pass]) -> Records:
 
 
 def in_step(source: Source, fits: list[Steps[T]], in_order: bool = False) -> list[T]:
-    """What the fits return; fit number k is of the target y[k] of the source, or of y (n,).
+    """What the fits return; fit number k is of target number k of the source.
 
     ``in_order``: one fit computes after the other, as somebody listens to them.
     """
@@ -96,7 +100,7 @@ def _advanced(fits: list[Steps[T]], sent: dict, found: dict, in_order: bool) -> 
 
 def _swept(source: Source, asked: dict[int, Pass]) -> list:
     """The answers to what is asked, in one pass."""
-    if source.y.ndim == 1:
+    if source.n_targets == 1:
         alone = asked[0]
         return [sweep(source, alone.kernel, alone.frame, *alone.arguments)]
     return sweep(source, answers, asked).each

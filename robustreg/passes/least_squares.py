@@ -75,14 +75,15 @@ def least_squares(
 
     Refused where the normal equations lose digits that another way keeps.
     """
-    source, frame, tally = problem.source, problem.frame, Tally(n_iter=1, n_passes=1)
+    source, frame = problem.source, problem.frame
+    tally = Tally(n_iter=1, n_passes=1 + source.n_looks)
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
         # 1. The normal equations.
-        sums = sums or sweep(source, normal_equations, frame)
-        options.report("pass 1: normal equations", source.n_rows)
-        factor, L = _factor(problem, sums), problem.penalty_root
-        phi = factor.solve(sums.right.T).T
-        explained = _products(phi, sums.right)
+        equations = sums or sweep(source, normal_equations, frame)
+        options.report(f"pass {tally.n_passes}: normal equations", source.n_rows)
+        factor, L = _factor(problem, equations), problem.penalty_root
+        phi = factor.solve(equations.right.T).T
+        explained = _products(phi, equations.right)
         # 2. Refinement, whose decrement is twice the duality gap.
         for _ in range(REFINEMENTS):
             seen = sweep(source, gradient, frame, phi)

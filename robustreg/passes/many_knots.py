@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
@@ -292,7 +293,8 @@ def _subset(near: Neighbourhood, w: np.ndarray | None) -> Subset:
     """The rows with weights w (n,), None for all; without a table where too few digits of it are
     known.
     """
-    source, zero = near.problem.source, np.zeros(near.problem.frame.n_cols)
+    source: Any = near.problem.source  # in memory
+    zero = np.zeros(near.problem.frame.n_cols)
     all_weights = np.ones(source.n_rows) if source.w is None else source.w
     if near.table is None:
         return Subset(all_weights if w is None else w, None, zero)

@@ -15,16 +15,15 @@ the whole sample is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ..data.frame import Frame
-from ..data.source import Part, Refused, Sums
+from ..data.source import Refused
 from ..numerics import linalg
-from ..problem.losses import Loss
 from ..problem.solution import Options, Tally
 from .all_rows import AllRows
+from .descent import descent
 from .in_step import Pass, Steps
 from .pilot import Pilot, pilot
 
@@ -33,27 +32,6 @@ STEPS = 2  # the second is the bound
 CONTRACTED = 0.5  # part of the first step that the second is at most, or H is wrong
 LEFT = 0.5  # part of the second step that is left at most
 CORNER = 0.5  # typical residuals, up to which the density of residuals at a corner is told
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Descent(Sums):
-    """Z'(w psi(r)) (m,), and E psi' times W."""
-
-    adjoint: np.ndarray
-    curvature: float
-
-
-def descent(part: Part, frame: Frame, loss: Loss, width: float, phi: np.ndarray) -> Descent:
-    """The kernel of a step from phi (m,); at a corner E psi' is told by residuals up to ``width``
-    times the slopes.
-    """
-    C = frame.centred(part)
-    r, w = frame.residual(part, C, phi), part.w
-    v = loss.slope(r)
-    near = (loss.smoothed(width) if loss.is_corner else loss).curved(r)
-    curvature = np.count_nonzero(near) if w is None else np.dot(w, near)
-    adjoint = frame.adjoint(C, v if w is None else w * v)
-    return Descent(adjoint, float(curvature / width if loss.is_corner else curvature))
 
 
 def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool) -> Steps[Pilot]:

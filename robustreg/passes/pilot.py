@@ -10,25 +10,25 @@ WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ..data.blocks import rare_columns
+from ..data.drawn import drawn
 from ..data.frame import Frame
 from ..data.independent import split
 from ..data.open_rows import open_rows, taken, with_columns
 from ..data.rows import Rows
-from ..data.source import Dependent, Refused, Source, spread_out, sweep
+from ..data.source import Dependent, Part, Refused, Source, spread_out, sweep
 from ..numerics import linalg
 from ..problem.duality import rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
-from ..solvers.continuation import FAR, NEARBY, WIDER, approach, quantile
+from ..solvers.continuation import FAR, NEARBY, WIDER, approach, factor_of, levelled, quantile
 from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
-from .settling import NOTHING, Unknown, sizes
+from .settling import NOTHING, Unknown, drawn_by_reach, sizes
 
 WIDTH = 3.5  # rows are settled so many times rho from a knot, and a little more
 COST = 3.0  # of a kept row, in time and in memory, relative to one of the sample
@@ -42,8 +42,6 @@ KNOTS = 300.0
 CLIPPED = 1e3  # typical targets, beyond which a pilot need not look
 SAMPLE_OF_CORNER = 100  # rows per column, where a corner tells the rest
 FEW = 16  # the part of the sample that the pilot begins with
-CAPPED = 4  # times that rows drawn for certain leave their share to others
-EVEN = 4.0  # the largest weight is at most so many times the mean, where weights are even
 RARE = 20  # rows of a sample that know a column
 # Rows of a sample that the pilot goes through are off by less than this part of the mean.
 CLUSTER = 0.05
@@ -96,32 +94,31 @@ class Pilot:
 
 
 def pilot(
-    problem: AllRows, tally: Tally, share: float = 1.0, reaching: np.ndarray | None = None
+    problem: AllRows, tally: Tally, share: float = 1.0, reaching: Reaching | None = None
 ) -> Pilot:
     """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly.
 
-    ``reaching`` (n,) are ``reaches`` of all rows, if some are known to reach far. Iterations are
-    not counted: those that are belong to the core.
+    ``reaching`` are rows drawn by their reach, if some are known to reach far. Iterations are not
+    counted: those that are belong to the core.
     """
     frame, loss, m, uncounted = problem.frame, problem.loss, problem.frame.n_cols, Tally()
     sample = _sample(problem, tally, share, reaching)
-    rows = open_rows(frame, [sample.C], sample.t, sample.w)
-    known, unknown = _known(frame, rows, rare_columns(sample.C[:, frame.kept], RARE))
-    rows = with_columns(rows, known)
+    known, unknown = _known(frame, sample.rows, sample.rare)
+    rows = with_columns(sample.rows, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     # The penalty of the mean loss, so that it can stand beside any number of rows.
     L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
     # 1. From a part of the sample and far away.
-    size = max(len(sample.t) // FEW, 40 * max(1, rows.n_cols))
-    few = rows.subset(spread_out(len(sample.t), size))
+    size = max(rows.n_rows // FEW, 40 * max(1, rows.n_cols))
+    few = rows.subset(spread_out(rows.n_rows, size))
     few = replace(few, gram_all=few.gram(few.w))
     part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
     ridge = linalg.factor_shifted(
         few.gram_all + part.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
     )
     phi = ridge.solve(few.adjoint(few.w * few.y))
-    phi, _ = approach(part, phi, FAR, uncounted)
+    phi, _ = approach(part, levelled(part, phi), FAR, uncounted)
     # 2. From all of it and nearby.
     whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
@@ -142,32 +139,37 @@ def pilot(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Rows: centred columns C (k, p), targets t (k,), weights w (k,), and those that are their
-    ``own`` (k,). ``even`` is None, or C of others, drawn evenly, where rows reach far.
+    """Some ``rows`` (k of them), the columns of Z that few of them know, ``rare`` (j,), and the
+    weights that are their ``own`` (k,). ``even`` is None, or C (i, p) of others, drawn evenly,
+    where rows reach far.
     """
 
-    C: Any
-    t: np.ndarray
-    w: np.ndarray
+    rows: Rows
+    rare: np.ndarray
     own: np.ndarray
     even: np.ndarray | None = None
 
 
-def _sample(problem: AllRows, tally: Tally, share: float, reaching: np.ndarray | None) -> Sample:
+def usual_sample(n: int, m: int) -> int:
+    """k, the rows of a sample of n rows with m columns; see the module."""
+    return int((0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * max(m, 1) ** (1 / 3))
+
+
+def _sample(problem: AllRows, tally: Tally, share: float, reaching: Reaching | None) -> Sample:
     source, frame = problem.source, problem.frame
-    n, m = source.n_rows, frame.n_cols
-    size = int(share * (0.5 * COST * WIDTH) ** (2 / 3) * n ** (2 / 3) * max(m, 1) ** (1 / 3))
-    index, weights = drawn(source.w, n, size)
-    part, even, most = source.take(index), None, CLIPPED
-    C = frame.centred(part)
-    if reaching is None and may_reach_far(source, m) and _is_heavy(frame, C):
-        reaching = reaches(problem, tally, C)
+    size = int(share * usual_sample(source.n_rows, frame.n_cols))
+    tally.n_passes += source.draw(size)
+    part, weights = source.sample(size)
+    C, even, most = frame.centred(part), None, CLIPPED
+    if reaching is None and may_reach_far(source, frame.n_cols) and _is_heavy(frame, C):
+        reaching = reaches(problem, tally, size, C)
     if reaching is not None:
-        index, weights = drawn(source.w, n, size, reaching)
-        part, even, most = source.take(index), C, CLIPPED * reaching[index]
+        part, weights = reaching.part, reaching.weights
+        even, most = C, CLIPPED * reaching.reach
         C = frame.centred(part)
     t = np.clip(frame.target(part), -most, most)
-    return Sample(C, t, part.weights if weights is None else weights, part.weights, even)
+    rows = open_rows(frame, [C], t, part.weights if weights is None else weights)
+    return Sample(rows, rare_columns(C[:, frame.kept], RARE), part.weights, even)
 
 
 def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:
@@ -216,32 +218,6 @@ def _normed(found: Pilot, K: np.ndarray, frame: Frame, C) -> Pilot:
     return replace(found, rho=rho, metric=K / rho)
 
 
-def drawn(
-    w: np.ndarray | None, n: int, size: int, reaching: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """(about ``size`` of n row numbers, ascending, the weights they have in a sample).
-
-    Where weights w (n,) are as even as most, any rows may be drawn, and the weights, None, are
-    their own. Else a row is drawn in proportion to its weight times its reach, as far as it can be,
-    and has the weight of those it stands for: light rows would tell little of the fit, and a few
-    that reach far nearly all.
-    """
-    if reaching is not None:
-        w = np.ones(n) if w is None else w
-        chance = w * reaching
-    elif w is None or w.max() <= EVEN * w.sum() / n:
-        return spread_out(n, size), None
-    else:
-        chance = w
-    for _ in range(CAPPED):
-        chance = np.minimum(chance, chance.sum() / size)
-    total = np.cumsum(chance)
-    points = (np.arange(size) + np.random.default_rng(0).random(size)) * (total[-1] / size)
-    index = np.unique(np.minimum(np.searchsorted(total, points), n - 1))
-    part = np.minimum(1.0, chance[index] * (size / total[-1]))
-    return index, w[index] / part
-
-
 def may_reach_far(source: Source, m: int) -> bool:
     """Whether rows of high leverage are looked for: not among sparse rows of many columns, whose
     metric would be dense.
@@ -249,21 +225,39 @@ def may_reach_far(source: Source, m: int) -> bool:
     return not source.is_sparse or m <= FEW_COLUMNS
 
 
-def reaches(problem: AllRows, tally: Tally, C=None) -> np.ndarray:
-    """How far rows reach (n,), at least 1: the mean of abs(z_ij) relative to a typical one; a pass.
+@dataclass(frozen=True, slots=True, eq=False)
+class Reaching:
+    """Rows drawn by their ``reach`` (k,): the mean of abs(z_ij) relative to a typical one, at least
+    1; the ``weights`` (k,) that they have in the sample, and the ``largest`` reach of all rows.
+    """
 
-    C (k, p) are the centred columns of some rows, from which that is known.
+    part: Part
+    weights: np.ndarray | None
+    reach: np.ndarray
+    largest: float
+
+
+def reaches(problem: AllRows, tally: Tally, size: int, C=None) -> Reaching:
+    """About ``size`` rows by their reach, in a pass.
+
+    C (k, p) are the centred columns of some rows, which tell what is typical.
     """
     source, frame = problem.source, problem.frame
     if C is None:
-        some = spread_out(source.n_rows, SAMPLE_OF_CORNER * frame.n_cols)
-        C = frame.centred(source.take(some))
+        C = frame.centred(source.some(SAMPLE_OF_CORNER * frame.n_cols))
     Z = frame.rows(C)
     typical = np.abs(Z[:, : frame.rank]).mean(axis=0)
     inverse = np.divide(1.0, typical, out=np.zeros(frame.rank), where=typical > 0.0)
     tally.n_passes += 1
-    listed = sweep(source, sizes, frame, frame.spread(inverse / frame.rank))
-    return np.maximum(np.concatenate(listed.size), 1.0)
+    v = frame.spread(inverse / frame.rank)
+    if not source.in_memory:
+        found = sweep(source, drawn_by_reach, frame, v, size / source.n_rows)
+        weights, reach = np.concatenate(found.weights), np.concatenate(found.reach)
+        return Reaching(found.part(), weights, reach, max(found.largest))
+    reach = np.maximum(np.concatenate(sweep(source, sizes, frame, v).size), 1.0)
+    w = getattr(source, "w", None)
+    index, weights = drawn(w, source.n_rows, size, reach)
+    return Reaching(source.take(index), weights, reach[index], float(reach.max()))
 
 
 def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -276,11 +270,11 @@ def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
     (w e)^2 z z' too, the error of the smoothed problem (``solvers/continuation.py``).
     """
     rows, loss, r = sample.rows, sample.loss, sample.rows.residual(phi)
-    k = quantile(loss.reach(r), SLOWLY[-1])
+    k = factor_of(sample, r, SLOWLY[-1])
     k = k if loss.is_corner else max(1.0, k)
     smoothed = loss.smoothed(k)
     Q, psi = smoothed.curved(r), k * loss.slope(r)
-    e = np.where(Q, psi - r, 0.0) if loss.is_corner else np.zeros(len(r))
+    e = np.where(Q, smoothed.pull(r) - r, 0.0) if loss.is_corner else np.zeros(len(r))
     factor = linalg.factor(rows.gram(rows.w * Q))
     drawn_by_chance = rows.w * np.maximum(rows.w - own, 0.0)
     V = rows.gram(drawn_by_chance * np.square(psi) + np.square(rows.w * e))
@@ -342,7 +336,7 @@ def beside_corner(problem: AllRows, phi: np.ndarray) -> Pilot:
     """
     size = SAMPLE_OF_CORNER * problem.frame.n_cols
     source, frame = problem.source, problem.frame
-    part = source.take(spread_out(source.n_rows, size))
+    part = source.some(size)
     C = frame.centred(part)
     rows = open_rows(frame, [C], frame.target(part), part.weights)
     _, unknown = _known(frame, rows, rare_columns(C[:, frame.kept], RARE))

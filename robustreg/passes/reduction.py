@@ -54,6 +54,7 @@ from .pilot import (
     may_reach_far,
     pilot,
     reaches,
+    usual_sample,
 )
 from .settling import SettlingRule, Verified, settle, verify
 from .ties import through_ties
@@ -68,10 +69,16 @@ OPEN_ENTRIES_OF_SPARSE = 2**24
 MANY_COLUMNS, ROWS_OF_MANY_COLUMNS = 30, 100
 EAGER = 2  # rows per column, where passes are asked for whatever they cost
 ROUNDS = 6  # of the core at most: each opens the rows that the last one found wrong
+SPARE = 1.5  # bands: a further pass for a few rows settled wrongly costs more where rows are far
 OPENED = 0.1  # of rho is what opening a few rows may change
+LARGER = 16.0  # times the usual sample, with which a quarter of the rows is kept
 # More than this part of the kept rows found wrong: the pilot was bad, and the last solution is a
 # better one.
 MANY = 0.1
+
+
+class TooManyKept(Refused):
+    """More rows stay open than memory has room for, and fewer may: from a larger sample."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,11 +112,16 @@ def reduced(
     """
     if is_narrow(problem.loss):
         return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
-    n, m, tally = problem.source.n_rows, problem.frame.n_cols, Tally()
+    n, m, tally = (
+        problem.source.n_rows,
+        problem.frame.n_cols,
+        Tally(n_passes=problem.source.n_looks),
+    )
     entries, most = problem.source.n_entries, OPEN_ENTRIES
     if problem.source.is_sparse:
         most = OPEN_ENTRIES_OF_SPARSE
     many = m >= MANY_COLUMNS and entries > most and not problem.source.is_sparse
+    many, shared = many and problem.source.in_memory, shared and problem.source.in_memory
     usual = ROWS_FOR_SAMPLE_OF_CORNER if problem.loss.is_corner else ROWS_FOR_SAMPLE
     usual, least = (EAGER, EAGER) if eager else (usual, ROWS_OF_MANY_COLUMNS if many else usual)
     few = n <= least * m
@@ -131,18 +143,26 @@ def reduced(
     return (yield from _from_sample(problem, start, options, tally))
 
 
-def _from_sample(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Outcome]:
+def _from_sample(
+    problem: AllRows, start: Pilot, options: Options, tally: Tally, share: float = 1.0
+) -> Steps[Outcome]:
     """The minimiser from a pilot, or from another one if rows that the sample has too few of reach
-    far.
+    far, or from a larger sample if memory is too small for the rows that are kept.
     """
     try:
         left = yield from _settled(problem, start, options, tally)
         return (yield from _verified(problem, start, left, options, tally))
+    except TooManyKept:
+        if share > 1.0:
+            raise
+        start = pilot(problem, tally, LARGER)
+        return (yield from _from_sample(*_in_units_of(start, problem, options), tally, LARGER))
     except Refused:
         if start.metric is not None or not may_reach_far(problem.source, problem.frame.n_cols):
             raise
-        reaching = reaches(problem, tally)
-        if not reaching.max() > HEAVY:
+        size = usual_sample(problem.source.n_rows, problem.frame.n_cols)
+        reaching = reaches(problem, tally, size)
+        if not reaching.largest > HEAVY:
             raise
     start = pilot(problem, tally, reaching=reaching)
     left = yield from _settled(problem, start, options, tally)
@@ -186,7 +206,7 @@ def _verified(
         choice, pair = _core(problem, small, left, start, near, off, options, tally)
         far = DISTANT * start.typical + problem.loss.steepest
         arguments = problem.loss, choice.phi, far, left.rule, left.opened
-        seen = yield Pass(verify, problem.frame, arguments)
+        seen = yield Pass(verify, problem.frame, (*arguments, problem.source.in_memory))
         tally.n_passes += 1
         wrong = np.concatenate(seen.wrong)
         _check_zones(seen, left)
@@ -260,13 +280,18 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
 
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:
     """The first pass: all rows but those near a knot are settled."""
-    most = problem.source.n_rows // 2
-    rule = SettlingRule(start.phi, start.band, start.metric, start.unknown)
+    most = problem.source.most_kept
+    width = start.band if problem.source.in_memory else SPARE * start.band
+    rule = SettlingRule(start.phi, width, start.metric, start.unknown)
     settled = yield Pass(settle, problem.frame, (problem.loss, rule, most))
     kept = settled.kept
     tally.n_passes += 1
     tally.n_kept = max(tally.n_kept, kept.count)
     options.report(f"pass {tally.n_passes}: settle", kept.count)
+    if kept.count > most and not problem.source.in_memory:
+        raise TooManyKept(
+            f"{kept.count} rows are near a knot, and {most} can be kept open in memory."
+        )
     if not 0 < kept.count <= most:
         raise Refused(
             "No row is near a knot." if not kept.count else "Most rows are near a knot, or may be."

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.blocks import nonzero_in, product, rows_of
+from ..data.drawn import Drawn, drawn_of_part, quota
 from ..data.frame import Frame
 from ..data.source import Part, Sums
 from ..problem.losses import Loss
@@ -155,7 +156,8 @@ class Verified(Sums):
     ``adjoint`` Z'(w v) (m,), v the slopes of all rows, at a corner of settled rows only; ``wrong``
     lists numbers of settled rows that left their zone; ``n_kept`` rows were not settled.
     ``outside`` lists, block by block, which rows are outside the quadratic piece, and ``close`` the
-    numbers of those for which rounding may decide that; both are empty for a corner.
+    numbers of those for which rounding may decide that; both are empty for a corner, or where
+    nobody asks for them.
     """
 
     cost: float
@@ -169,14 +171,14 @@ class Verified(Sums):
 
 def verify(
     part: Part, frame: Frame, loss: Loss, phi: np.ndarray, far: float,
-    rule: SettlingRule | None, opened: np.ndarray,
+    rule: SettlingRule | None, opened: np.ndarray, with_outside: bool = True,
 ) -> Verified:  # fmt: skip
     """The kernel of the second pass: are the settled rows at ``phi`` (m,) in the zones they had at
     rule.phi?
 
     A residual beyond ``far`` is very far away. ``opened`` (k,), ascending, are numbers of rows that
     are not settled any more. Without a rule no zones are looked at: at a corner all rows count
-    as open.
+    as open. ``with_outside``: the rows outside are listed.
     """
     C, t, w = frame.centred(part), frame.target(part), part.w
     # 1. Zones then and now.
@@ -204,7 +206,7 @@ def verify(
         near = _total(loss.value(np.clip(r, -far, far)), w)
     # 3. Which rows are outside, and for which of them rounding may decide.
     outside, close = [], []
-    if not loss.is_corner:
+    if with_outside and not loss.is_corner:
         away = loss.outside(r)
         outside.append(away > 0.0)
         beside = np.abs(away, out=away) <= max(CLOSE * loss.steepest, LEAST_CLOSE)
@@ -256,3 +258,9 @@ class Sizes(Sums):
 def sizes(part: Part, frame: Frame, v: np.ndarray) -> Sizes:
     """The kernel of a pass for abs(C) v of all rows, v (p,): n numbers, for uneven samples."""
     return Sizes([product(abs(frame.centred(part)), v)])
+
+
+def drawn_by_reach(part: Part, frame: Frame, v: np.ndarray, share: float) -> Drawn:
+    """The kernel of a pass that draws a ``share`` of the rows by their reach, abs(C) v."""
+    reach = np.maximum(product(abs(frame.centred(part)), v), 1.0)
+    return drawn_of_part(part, quota(part.begin, len(reach), share), reach)

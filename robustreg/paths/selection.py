@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.blocks import product
 from ..data.threads import in_parallel, one_blas_thread
+from ..problem.losses import Loss
 
 CHUNK = 2**18  # entries of X and of errors at a time, when scores are computed
 
@@ -44,7 +45,7 @@ class Scoring:
     """What scores need.
 
     An estimator ``model`` to write coefficients into; ``scorer(model, X, y, **params)``, or None
-    for the negative mean absolute error; and all rows X (n, p), y (n,).
+    for the negative mean of ``loss``, a corner; and all rows X (n, p), y (n,).
     """
 
     model: Any
@@ -52,6 +53,7 @@ class Scoring:
     params: dict
     X: Any
     y: np.ndarray
+    loss: Loss
 
 
 def scores_of(
@@ -63,7 +65,7 @@ def scores_of(
     """
     coef = coef.astype(np.float32 if scoring.X.dtype == np.float32 else np.float64)
     if scoring.scorer is None:
-        return -_mean_errors(scoring, np.arange(len(scoring.y))[test], coef, intercept)
+        return -_mean_losses(scoring, np.arange(len(scoring.y))[test], coef, intercept)
     X, y, model = scoring.X[test], scoring.y[test], scoring.model
     params = {name: np.asarray(v)[test] if np.ndim(v) else v for name, v in scoring.params.items()}
     scores = np.empty(len(coef))
@@ -73,8 +75,8 @@ def scores_of(
     return scores
 
 
-def _mean_errors(scoring: Scoring, test: np.ndarray, coef, intercept) -> np.ndarray:
-    """The weighted mean absolute errors (k,) on the rows with the numbers ``test``, of which only
+def _mean_losses(scoring: Scoring, test: np.ndarray, coef, intercept) -> np.ndarray:
+    """The weighted mean losses (k,) on the rows with the numbers ``test``, of which only
     some are copied at a time.
     """
     w, step = scoring.params.get("sample_weight"), max(1, CHUNK // sum(coef.shape))
@@ -82,9 +84,8 @@ def _mean_errors(scoring: Scoring, test: np.ndarray, coef, intercept) -> np.ndar
     def part(i: int) -> np.ndarray:
         rows = test[i * step : (i + 1) * step]
         share = np.ones(len(rows)) if w is None else np.asarray(w)[rows]
-        error = product(scoring.X[rows], coef.T).T + intercept[:, None]
-        error -= scoring.y[rows]
-        return np.append(np.dot(np.abs(error, out=error), share), share.sum())
+        error = scoring.y[rows] - product(scoring.X[rows], coef.T).T - intercept[:, None]
+        return np.append(np.dot(scoring.loss.value(error), share), share.sum())
 
     with one_blas_thread():
         sums = reduce(add, in_parallel(part, -(-len(test) // step)))

@@ -83,6 +83,8 @@ def rounding(problem: Problem, phi: np.ndarray) -> np.ndarray:
 def rounding_of_dual(problem: Problem, phi: np.ndarray, r: np.ndarray, u: np.ndarray) -> np.ndarray:
     """How far off an optimal u may be only because float64 rounds it and its residual, (n,)."""
     loss = problem.loss
+    if loss.is_corner and not loss.is_symmetric:
+        return ROUNDED * np.abs(loss.pull(np.where(u < 0.0, -1.0, 1.0)))
     inside = ROUNDED * np.abs(u) + rounding(problem, phi)
     return np.where(loss.curved(r), inside, ROUNDED * loss.steepest)
 

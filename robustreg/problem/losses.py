@@ -7,6 +7,7 @@ right], linear outside.
     squared         -inf, inf         -inf, inf
     Huber, knot d   -d, d             -d, d
     absolute        -1, 1             0, 0
+    quantile tau    tau - 1, tau      0, 0
 
 There are two kinds, and no other: a *smooth* loss, whose slope is continuous, so that left = lower
 and right = upper; and a *corner*, two lines that meet at left = right = 0, where any slope in
@@ -75,9 +76,29 @@ class Loss:
         return self.left == self.right
 
     @property
+    def is_symmetric(self) -> bool:
+        """Whether residuals of both signs count alike."""
+        return self.lower == -self.upper
+
+    @property
     def steepest(self) -> float:
         """The largest absolute slope."""
         return max(self.upper, -self.lower)
+
+    @property
+    def middle(self) -> float:
+        """The middle of the slopes of a bounded loss."""
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def half_jump(self) -> float:
+        """Half of what separates the slopes of a bounded loss."""
+        return 0.5 * (self.upper - self.lower)
+
+    @property
+    def level(self) -> float:
+        """The part of the weights that is below the intercept of a minimiser of a corner."""
+        return self.upper / (self.upper - self.lower)
 
     def inside(self, r: np.ndarray) -> np.ndarray:
         """r clipped to [left, right]."""
@@ -92,7 +113,7 @@ class Loss:
     def value(self, r: np.ndarray) -> np.ndarray:
         """l(r)."""
         if self.is_corner:
-            if self.lower == -self.upper:
+            if self.is_symmetric:
                 return self.upper * np.abs(r)
             return np.maximum(self.lower * r, self.upper * r)
         r_in = self.inside(r)
@@ -131,13 +152,15 @@ class Loss:
 
     def pull(self, side: np.ndarray) -> np.ndarray:
         """The slope on a side, if bounded: upper for ``side`` > 0, lower for < 0, 0 for 0."""
-        if self.lower == -self.upper:
+        if self.is_symmetric:
             return self.upper * np.sign(side)
-        return np.where(side > 0.0, self.upper, np.where(side < 0.0, self.lower, 0.0))
+        pull = np.where(side > 0.0, self.upper, self.lower)
+        pull[side == 0.0] = 0.0
+        return pull
 
     def pull_of_zone(self, zone: np.ndarray) -> np.ndarray:
         """The slope of a corner on the side ``zone`` (k,), -1, 0 or 1: lower, 0 or upper."""
-        if self.lower == -self.upper:
+        if self.is_symmetric:
             return self.upper * zone
         return self.pull(zone)
 
@@ -172,21 +195,27 @@ class Loss:
         return (u < self.upper * (1.0 - part)) & (u > self.lower * (1.0 - part))
 
     def in_units(self, s: float) -> tuple[Loss, float]:
-        """(loss, unit) with l(r) = unit * loss(r / s); a corner has no unit of its own."""
+        """(loss, unit) with l(r) = unit * loss(r / s); a corner is the absolute loss but for a
+        linear part.
+        """
         if self.is_corner:
-            return self, s
+            size = self.half_jump
+            return corner(self.lower / size, self.upper / size), s * size
         return smooth(self.lower / s, self.upper / s), s * s
 
     def smoothed(self, factor: float) -> Loss:
         """``factor`` times this loss, made smooth by a quadratic piece as wide as its slopes then
-        are.
+        are. Of a corner the linear part, ``factor * middle * r``, is left out, so that the piece
+        has 0 in its middle.
         """
+        if self.is_corner:
+            return huber(factor * self.half_jump)
         return smooth(factor * self.lower, factor * self.upper)
 
     def reach(self, r: np.ndarray) -> np.ndarray:
         """The least factor for which r is in the quadratic piece of ``smoothed(factor)``."""
-        if self.lower == -self.upper:
-            return np.abs(r) / self.upper
+        if self.is_corner or self.is_symmetric:
+            return np.abs(r) / self.half_jump
         return np.maximum(r / self.upper, r / self.lower)
 
     def cornered(self) -> tuple[Loss, float]:
@@ -203,6 +232,11 @@ def smooth(lower: float, upper: float) -> Loss:
 def corner(lower: float, upper: float) -> Loss:
     """lower * r for r < 0, upper * r for r > 0."""
     return Loss(lower, upper, 0.0, 0.0)
+
+
+def pinball(level: float) -> Loss:
+    """level * r for r > 0, (level - 1) * r for r < 0: least at the quantile of that level."""
+    return corner(level - 1.0, level)
 
 
 def huber(knot: float) -> Loss:

@@ -9,7 +9,7 @@ and rows whose zone is settled. ``Problem`` adds the rows whose zone is still op
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -86,17 +86,23 @@ class Problem:
 
     def smoothed(self, factor: float) -> Problem:
         """``factor`` times this problem with its loss made smooth: quadratic wherever
-        ``loss.reach(r) <= factor``."""
-        smoothed = self.loss.smoothed(factor)
-        return replace(self, loss=smoothed, quadratic=self.quadratic.times(factor))
+        ``loss.reach(r) <= factor``. The linear part of a corner, middle * r, is in the quadratic.
+        """
+        loss, quadratic = self.loss, self.quadratic
+        if loss.is_corner and loss.middle:
+            quadratic = self._with_pull(loss.middle * self.rows.w)
+        return Problem(self.rows, loss.smoothed(factor), quadratic.times(factor))
 
     def settled(self, kept: np.ndarray, u: np.ndarray) -> Problem:
         """The problem with the rows ``kept`` (n,) bool open, the others linear of slope u (n,)."""
+        quadratic = self._with_pull(self.rows.w * np.where(kept, 0.0, u))
+        return Problem(self.rows.subset(np.flatnonzero(kept)), self.loss, quadratic)
+
+    def _with_pull(self, pull: np.ndarray) -> Quadratic:
+        """The quadratic and the sum of pull r, for ``pull`` (n,) times the residuals r."""
         rows, quadratic = self.rows, self.quadratic
-        pull = rows.w * np.where(kept, 0.0, u)
         h, c = quadratic.h + rows.adjoint(pull), quadratic.c + float(pull @ rows.y)
-        linear = Quadratic(quadratic.L, h, c, quadratic.S)
-        return Problem(rows.subset(np.flatnonzero(kept)), self.loss, linear)
+        return Quadratic(quadratic.L, h, c, quadratic.S)
 
     def factor(self, q: np.ndarray) -> linalg.Factor:
         """Factor of Z'diag(q)Z + G; by reflections of rows where a Gram matrix loses too much.

@@ -56,15 +56,23 @@ class Tally:
     n_fixups: int = 0  # rounds in which it had settled rows wrongly
 
 
+HOW = {
+    "direct": "directly, with all rows in memory",
+    "scipy": "by SciPy",
+    "sums": "from sums over the rows, each read once",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a fit took; ``print`` it for a sentence.
 
     Parameters
     ----------
-    way : {"passes", "direct", "scipy"}
+    way : {"passes", "direct", "scipy", "sums"}
         How it was solved: in a few passes over the rows, of which only those near a knot are kept;
-        directly, with all rows in memory; or by SciPy, for ``solver="scipy"``.
+        directly, with all rows in memory; by SciPy, for ``solver="scipy"``; or from sums over the
+        rows of all batches, by ``partial_fit``.
     n_passes : int
         Passes over all rows, of every trial of a scale; one that up to 16 targets share counts
         once. 0 on the direct way, which reads the rows as often as it iterates.
@@ -81,6 +89,12 @@ class Work:
         digits to fit them.
     n_repeats : int
         Rows that are equal to others in X and y, and were merged with them to one of their weight.
+    digits : int or None
+        How many digits of the coefficients are right, about, where ``partial_fit`` knows that there
+        are less than ten: columns of X are nearly dependent. Else None.
+    gathered : bool
+        Whether the rows were on Dask, and all of them were brought into memory: they are few, or
+        passes could not solve the problem.
     """
 
     way: str
@@ -91,10 +105,13 @@ class Work:
     refused: str = ""
     left_out: int = 0
     n_repeats: int = 0
+    digits: int | None = None
+    gathered: bool = False
 
     def __str__(self) -> str:
         merged = f"{self.n_repeats:,} repeated rows merged. " if self.n_repeats else ""
-        return merged + self._solved()
+        gathered = " All rows were brought into memory." if self.gathered else ""
+        return merged + self._solved() + gathered
 
     def _solved(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
@@ -103,11 +120,13 @@ class Work:
             kept = f", {self.n_kept:,} rows kept{opened}" if self.n_kept else ""
             passes = "1 pass" if self.n_passes == 1 else f"{self.n_passes} passes"
             return f"{passes} over the rows{kept}, {self.n_iter} iteration{plural}."
-        how = "by SciPy" if self.way == "scipy" else "directly, with all rows in memory"
+        how = HOW[self.way]
         why = f" Not in passes: {self.refused}" if self.refused else ""
         return f"Solved {how}, {self.n_iter} iteration{plural}.{why}{self._exception()}"
 
     def _exception(self) -> str:
+        if self.digits is not None and not self.left_out:
+            return f" About {self.digits} digits are right: columns of X are nearly dependent."
         if not self.left_out:
             return ""
         one = self.left_out == 1
@@ -125,6 +144,7 @@ class Work:
             refused=self.refused or other.refused,
             left_out=max(self.left_out, other.left_out),
             n_repeats=max(self.n_repeats, other.n_repeats),
+            gathered=self.gathered or other.gathered,
         )
 
 

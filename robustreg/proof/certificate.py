@@ -22,7 +22,7 @@ class Certificate:
     Parameters
     ----------
     loss : str
-        ``"mse"``, ``"mae"`` or ``"huber"``.
+        ``"mse"``, ``"mae"``, ``"huber"`` or ``"quantile"``.
     objective : float
         The value P of the objective at the coefficients, as ``LinearRegressor`` defines it.
     dual : float

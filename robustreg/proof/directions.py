@@ -31,6 +31,12 @@ CONSTANT = 4.0
 # Share of the largest singular value, for each column: a smaller one is rounding of the
 # factorisation.
 RANK = 10.0 * EPS
+# The same, up to which a direction is doubtful, and asked of all rows.
+DOUBTFUL = 1e-12
+# What rounding leaves of a combination of columns that is 0, in parts of its terms: in any row, and
+# as a root mean square. The rule of a fit, too.
+ROUNDED, ROUNDED_MEAN = 4.0 * EPS, 1.2 * EPS
+STEPS = 2  # that take what is left of other directions from a doubtful one
 # Multiple of what the last places of X can make of a singular value: a smaller one is not told
 # from 0.
 BLURRED = 2.0
@@ -99,8 +105,13 @@ def _by_singular_values(
     # What a change of X in its last places can make of each singular value.
     blurred = np.linalg.norm(Vt * (places[varies] / size[varies]), axis=1)
     counts = sigma > np.maximum(RANK * m * sigma.max(initial=0.0), BLURRED * blurred)
-    T = np.zeros((m, np.count_nonzero(counts)))
-    T[varies] = Vt[counts].T / sigma[counts] / size[varies, None] * np.sqrt(design.n_rows)
+    T = np.zeros((m, len(sigma)))
+    T[varies] = Vt.T / np.where(counts, sigma, 1.0) / size[varies, None] * np.sqrt(design.n_rows)
+    # Of many rows the rounding of R adds up: the rows themselves tell.
+    for k in np.flatnonzero(counts & (sigma <= DOUBTFUL * sigma.max(initial=0.0))):
+        sure = counts & (sigma > DOUBTFUL * sigma.max())
+        counts[k] = not _is_rounding(design, T[:, sure], T[:, k])
+    T = T[:, counts]
     if T.shape[1] == m:
         return Directions(T, None, True, 0)
     # The other columns as combinations of independent ones, by least squares.
@@ -108,6 +119,18 @@ def _by_singular_values(
     of_scaled = np.linalg.lstsq(R[:, kept] / size[kept], R[:, others], rcond=None)[0]
     combinations = of_scaled / size[kept, None]
     return Directions(T, None, False, _not_exact(design, kept, others, combinations))
+
+
+def _is_rounding(design: Design, T: np.ndarray, t: np.ndarray) -> bool:
+    """Whether A t, t (m,) but for what T (m, k) takes of it, is the rounding of its terms in all
+    rows. The columns of A T / sqrt(n) are orthonormal.
+    """
+    for _ in range(STEPS):
+        fitted = design.product(t)
+        t = t - T @ (T.T @ design.adjoint(fitted)) / design.n_rows
+    fitted, terms = design.product(t), design.sizes(np.abs(t), None)
+    mean = np.linalg.norm(fitted) / np.linalg.norm(terms)
+    return bool(np.all(np.abs(fitted) <= ROUNDED * terms) and mean <= ROUNDED_MEAN)
 
 
 def _independent_columns(

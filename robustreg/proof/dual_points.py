@@ -191,7 +191,8 @@ def _at_the_corner(constraint: Constraint, corner: np.ndarray) -> np.ndarray:
     """The slopes of all rows but ``corner`` (n,), and for these what the constraint asks for."""
     problem = constraint.problem
     loss, r = problem.loss, problem.r
-    u = _corrected(constraint, np.where(corner, 0.0, loss.slope(r)), corner, clip=False)
+    middle = 0.5 * (loss.lower + loss.upper)  # where there is most room on both sides
+    u = _corrected(constraint, np.where(corner, middle, loss.slope(r)), corner, clip=False)
     outside = np.any(u < loss.lower) or np.any(u > loss.upper)
     if outside and corner.sum() * problem.design.n_cols <= LARGEST_PROGRAM:
         return _by_program(constraint, u, corner, r)

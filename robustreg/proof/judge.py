@@ -229,7 +229,9 @@ def _stationarity(problem: JudgedProblem, best: Bound) -> float:
         return np.square(np.where(inside, e[rows], 0.0))
 
     error = error + np.sqrt(problem.total(rounding)) * problem.sizes
-    squares = problem.weight if loss.has_corner else problem.total(lambda rows: np.square(u[rows]))
+    squares = -loss.lower * loss.upper * problem.weight  # at a minimiser with an intercept
+    if not loss.has_corner:
+        squares = problem.total(lambda rows: np.square(u[rows]))
     scale = problem.sizes * np.sqrt(squares)
     over = np.divide(np.abs(missing) - error, scale, out=np.zeros_like(missing), where=scale > 0.0)
     return float(max(0.0, over.max(initial=0.0) - DERIVATIVE_ROUNDING))

@@ -105,10 +105,12 @@ class Loss:
         return np.minimum(u - self.lower, self.upper - u) if self.bounded else np.ones(len(u))
 
 
-def loss_of(name: str, delta: float) -> Loss:
-    """``"mse"``, ``"mae"`` or ``"huber"`` with the knot ``delta``."""
+def loss_of(name: str, delta: float, quantile: float = 0.5) -> Loss:
+    """``"mse"``, ``"mae"``, ``"huber"`` with the knot ``delta``, or ``"quantile"``."""
     if name == "mae":
         return Loss(-1.0, 1.0, 0.0, 0.0)
+    if name == "quantile":
+        return Loss(quantile - 1.0, quantile, 0.0, 0.0)
     d = delta if name == "huber" else np.inf
     return Loss(-d, d, -d, d)
 

@@ -75,7 +75,7 @@ def _free_directions(
     None if X is too large to tell.
     """
     loss, design = problem.loss, problem.design
-    held = loss.room(u) > HELD * loss.upper
+    held = loss.room(u) > HELD * min(loss.upper, -loss.lower)
     rank = design.n_cols if T is None else T.shape[1]
     M = design.gram(1.0 * held, T)
     size = np.sqrt(np.diag(M))
@@ -99,7 +99,7 @@ def _no_other(problem: JudgedProblem, best: Bound, N: np.ndarray) -> bool | None
     # 1. The tight rows: u at its bound, and the residual at its knot or, by rounding, beyond it.
     side = np.sign(u - 0.5 * (loss.lower + loss.upper))
     distance = side * (r - np.where(side > 0.0, loss.right, loss.left))
-    at_bound = loss.room(u) <= HELD * loss.upper
+    at_bound = loss.room(u) <= HELD * min(loss.upper, -loss.lower)
     tight = np.flatnonzero(at_bound & (distance <= TOUCHES * e))
     if len(tight) * N.shape[1] > LARGEST_PROGRAM:
         return None

@@ -9,10 +9,14 @@ about rho from the minimiser's. In place of the loss, times a factor k, stands
 
 and in place of the quadratic k times it: the same problem, but for the rows Q with r in [k lower, k
 upper]. For the absolute loss l_k is Huber's loss with the knot k (Madsen & Nielsen 1993, SIAM J.
-Optim. 3:223). With the steepest slope times k equal to rho a few Newton steps solve it.
+Optim. 3:223). A corner whose slopes are not equal in size is the absolute loss, times (upper -
+lower) / 2, and a linear part, middle * r, which goes to the quadratic: so 0 is in the middle of Q
+for every corner, and rows of both signs are in it. With half the width of Q equal to rho a few
+Newton steps solve it.
 
-*How far off its minimiser is.* Let v(r) be lower for r < 0 and upper for r > 0. At the minimiser of
-the smoothed problem the gradient of k times the true one is Z'(w e), with
+*How far off its minimiser is.* Let v(r) be lower for r < 0 and upper for r > 0, of a corner without
+its linear part. At the minimiser of the smoothed problem the gradient of k times the true one is
+Z'(w e), with
 
     e_i = k v(r_i) - psi_k(r_i) = k v(r_i) - r_i  on Q,  0 elsewhere.
 
@@ -25,7 +29,7 @@ changes fitted values by the mean square trace(M covariance):
 
     rho'^2 = m sum_Q w^2 e^2 / (sum_Q w)^2,
 
-about rho sqrt(m / (3 |Q|)) where slopes are symmetric and weights equal. For a smooth loss e is
+about rho sqrt(m / (3 |Q|)) where weights are equal. For a smooth loss e is
 smaller, and rho' a bound.
 
 At a corner the minimiser may go through many rows that are near: ``ties.py`` finds it at once. Else
@@ -43,6 +47,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..numerics import linalg
+from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
 from .crossover import Guess, crossover
@@ -67,6 +72,13 @@ CORE_ROWS = 6
 FAR, NEARBY = (0.7, 0.5, 0.35, 0.25, 0.25), (0.25, 0.25)
 # Residuals that tell a quantile of all, to some percent.
 QUANTILE_ROWS = 2000
+# Parts below this one take more of them, in proportion.
+SMALL_PART = 0.1
+# Rows per column that are in Q at least, where they are taken from one end of the residuals.
+LEAST_ROWS = 4
+# Times the root of columns per row on the side with fewer: rho is taken to be so much larger
+# (measured).
+AT_AN_END = 1.0
 # Newton steps for one smoothed problem at most: few are needed unless some rows are far larger than
 # most, and then what they leave undone settles rows wrongly.
 NEWTON_STEPS = 20
@@ -107,7 +119,7 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
     hessian, k, r = Hessian(problem), np.inf, rows.residual(phi)
     least = TINY if loss.is_corner else 1.0
     for part in parts:
-        k = max(least, min(k, quantile(loss.reach(r), part)))
+        k = max(least, min(k, factor_of(problem, r, part)))
         smoothed = problem.smoothed(k)
         factor = hessian.factor(smoothed.loss.curved(r), k)
         if not factor.rcond:
@@ -119,20 +131,69 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
         if t == np.inf:
             break
         phi = phi + t * step
-        size = smoothed.loss.steepest  # its square may be infinite
+        size = k * _deviation(loss)  # its square may be infinite
         close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size
         if close and (k == 1.0 == least or part == parts[-1]):
             break
-    k = max(least, quantile(loss.reach(r), parts[-1]))
+    k = max(least, factor_of(problem, r, parts[-1]))
     smoothed = loss.smoothed(k)
-    psi = smoothed.slope(r) if k == 1.0 == least else smoothed.pull(r)
+    psi = smoothed.slope(r) if k == 1.0 == least else k * loss.pull(r)
     weight = max(w @ smoothed.curved(r), TINY)
-    return phi, float(np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight)
+    rho = np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight
+    return phi, float(rho * _wider_at_an_end(loss, r, len(phi)))
+
+
+def _deviation(loss: Loss) -> float:
+    """The root mean square slope of a corner at a minimiser with an intercept; else the steepest
+    one.
+    """
+    return float(np.sqrt(-loss.lower * loss.upper)) if loss.is_corner else loss.steepest
+
+
+def _wider_at_an_end(loss: Loss, r: np.ndarray, m: int) -> float:
+    """How much further from the population's minimiser that of a sample is than rho, 1 if a corner
+    has many rows for each column on both sides: of few the central limit theorem tells little.
+    """
+    if not loss.is_corner or loss.is_symmetric:
+        return 1.0
+    above = np.count_nonzero(r > 0.0)
+    few = max(1, min(above, len(r) - above))
+    return 1.0 + float(AT_AN_END * np.sqrt(m / few))
+
+
+def factor_of(problem: Problem, r: np.ndarray, part: float) -> float:
+    """The factor k whose Q holds that part of the residuals r (n,).
+
+    Where one side of a corner has few rows the density of residuals is that at their end: so the
+    part is taken 4 q (1 - q) times, q the part of them on that side. A minimiser without an
+    intercept may have many on both sides.
+    """
+    loss, n = problem.loss, len(r)
+    if loss.is_corner and not loss.is_symmetric:
+        above = np.count_nonzero(r > 0.0) / n
+        share = 4.0 * above * (1.0 - above)
+        part = max(part * share, min(part, LEAST_ROWS * problem.rows.n_cols / n))
+    return quantile(loss.reach(r), part)
+
+
+def levelled(problem: Problem, phi: np.ndarray) -> np.ndarray:
+    """phi (m,) with the intercept, if any, where a corner has it: below it is the part ``level`` of
+    the weights.
+    """
+    loss, rows = problem.loss, problem.rows
+    if not rows.intercept or not loss.is_corner or loss.is_symmetric:
+        return phi
+    r = rows.residual(phi)
+    order = np.argsort(r)
+    total = np.cumsum(rows.w[order])
+    middle = order[np.searchsorted(total, loss.level * total[-1])]
+    return np.append(phi[:-1], phi[-1] + r[middle])
 
 
 def quantile(x: np.ndarray, part: float) -> float:
     """About the value below which that part of x (n,) lies, from some of many."""
-    some = x[:: 1 + len(x) // QUANTILE_ROWS]
+    more = max(1.0, SMALL_PART / max(part, 1.0 / len(x)))
+    some = x[:: 1 + len(x) // int(QUANTILE_ROWS * more)]
     k = int(part * len(some))
     return float(np.partition(some, k)[k])
 
@@ -168,7 +229,7 @@ def narrowed(
 
     ``core(problem, phi)``, an optimal pair or None, solves the last problem; None if it fails.
     """
-    loss, m, k = problem.loss, problem.rows.n_cols, rho / problem.loss.steepest
+    loss, m, k = problem.loss, problem.rows.n_cols, rho / problem.loss.half_jump
     least = 0.0 if loss.is_corner else LEAST_FACTOR
     if problem.rows.n_rows <= CORE_ROWS * m + 100 or k <= least:
         return core(problem, phi)
@@ -209,10 +270,11 @@ def _through_ties(problem: Problem, phi, r, k: float) -> Pair | None:
     """The optimal pair, if it goes through many of the rows that are within the factor k at phi,
     the minimiser of the smoothed problem; else None.
     """
-    tied = ties(problem, phi, r, k * problem.loss.steepest)
+    loss = problem.loss
+    tied = ties(problem, phi, r, k * loss.half_jump)
     if tied is None:
         return None
-    u = problem.loss.smoothed(k).slope(r) / k
+    u = loss.middle + loss.smoothed(k).slope(r) / k
     pair, right = crossover(problem, Guess(tied.phi, u, np.sign(tied.r), tied.F))
     return pair if right else None
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..problem.duality import relative_gap, rounding
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
-from .continuation import FAR, approach, narrowed
+from .continuation import FAR, approach, levelled, narrowed
 from .crossover import Guess, crossover, guesses
 from .interior_point import Point, central_path
 from .mse import start
@@ -85,7 +85,8 @@ def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Pair | 
     None if no crossover succeeds.
     """
     if _is_large(problem) and len(FAR) < options.max_iter - work.n_iter:
-        return from_near(problem, *approach(problem, phi, FAR, work), options, work)
+        phi, rho = approach(problem, levelled(problem, phi), FAR, work)
+        return from_near(problem, phi, rho, options, work)
     return _optimal(problem, phi, r, options, work)
 
 

@@ -22,7 +22,7 @@ from scipy import sparse
 from scipy.optimize import linprog, minimize
 
 from ..problem.duality import relative_gap
-from ..problem.losses import Loss
+from ..problem.losses import Loss, smooth
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
 
@@ -137,14 +137,15 @@ def _penalised_mae(problem: Problem, Z, options: Options, work) -> Pair:
     """Pieces 10 times smaller each until the interpolated rows, solved exactly, have no gap."""
     y, w, G, loss = problem.rows.y, problem.rows.w, problem.quadratic.G, problem.loss
     phi, h = _least_squares(Z, y, w, G).phi, np.zeros(len(G))
-    factor = float(np.median(loss.reach(y - Z @ phi)))
+    factor = float(np.median(np.abs(y - Z @ phi))) / loss.steepest
     best, value = Pair(phi, loss.pull(y - Z @ phi), exhausted=True), np.inf
     for _ in range(12):
         left = options.max_iter - work.n_iter
         if left < 1:
             return Pair(best.phi, best.u, exhausted=True)
         factor = max(0.1 * factor, 1e-300)
-        smoothed, most = loss.smoothed(factor), min(left, STALLED)
+        smoothed = smooth(factor * loss.lower, factor * loss.upper)
+        most = min(left, STALLED)
         phi, r, finished = _huber(Z, y, w, G * factor, h, smoothed, phi, most, work)
         u = np.clip(r / factor, loss.lower, loss.upper)
         pair = _polish(Z, y, w, G, loss, phi, u, exhausted=not finished)

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..numerics import linalg
 from ..numerics.precision import EPS
+from ..problem.losses import smooth
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Options, Tally
 from .newton import newton
@@ -94,14 +95,15 @@ def dual_of_ties(problem: Problem, found: Ties) -> np.ndarray | None:
 
         min over c    sum_F w l_1(-z'c) - h'c,    h = the pull of the other rows, less L'L phi,
 
-    with the smooth loss l_1 that has the slopes of the corner: Huber's loss on F, with y = 0.
+    with the smooth loss l_1 that has the slopes of the corner, on F and with y = 0: of the absolute
+    loss it is Huber's.
     """
     rows, loss = problem.rows, problem.loss
     pull = rows.w * np.where(found.F, 0.0, loss.pull(found.r))
     h = rows.adjoint(pull) - problem.quadratic.gradient(found.phi)
     tied = rows.subset(np.flatnonzero(found.F))
     tied = replace(tied, y=np.zeros(tied.n_rows))
-    slopes = Problem(tied, loss.smoothed(1.0), Quadratic(np.zeros((0, rows.n_cols)), h))
+    slopes = Problem(tied, smooth(loss.lower, loss.upper), Quadratic(np.zeros((0, rows.n_cols)), h))
     given = Options(DUAL_STEPS)
     pair = newton(slopes, np.zeros(rows.n_cols), tied.y, given, Tally(), DUAL_STEPS, enough=0.0)
     return None if pair.exhausted else pair.phi

@@ -59,6 +59,18 @@ y = X @ [1.0, 2.0, 3.0] + rng.standard_t(2, 40)
             {"loss": "huber", "scale": "concomitant", "delta": 1.0},
             "delta must be greater than 1 with .*; got 1.0",
         ),
+        (
+            {"loss": "quantile", "quantile": 0},
+            "quantile must be a number between 0 and 1, .*; got 0",
+        ),
+        ({"loss": "quantile", "quantile": 1.0}, "quantile must be a number between .*; got 1.0"),
+        ({"loss": "quantile", "quantile": np.nan}, "quantile must be a number .*; got nan"),
+        ({"loss": "quantile", "quantile": True}, "quantile must be .*; got True of type bool"),
+        ({"loss": "quantile", "quantile": "0.5"}, "quantile must be .*; got '0.5' of type str"),
+        ({"loss": "quantile", "quantile": [0.1, 0.9]}, r"quantile must be .* of type list"),
+        ({"loss": "mae", "quantile": 0.9}, "quantile must be 0.5 with loss='mae', .*; got 0.9"),
+        ({"loss": "huber", "quantile": 2}, "quantile must be a number between 0 and 1, .*; got 2"),
+        ({"loss": "quantile", "scale": "mad"}, "scale must be 1.0 with loss='quantile', .*"),
         ({"verbose": -1}, "verbose must be an integer >= 0; got -1"),
     ],
 )

@@ -10,7 +10,12 @@ from problems import LOSSES, slow
 from scipy import sparse
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer, make_scorer, median_absolute_error
+from sklearn.metrics import (
+    get_scorer,
+    make_scorer,
+    mean_pinball_loss,
+    median_absolute_error,
+)
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -52,6 +57,32 @@ def assert_same(ours, search, rtol=1e-9):
     assert ours.cv_results_["params"] == theirs["params"]
     assert ours.best_score_ == pytest.approx(search.best_score_, rel=rtol)
     np.testing.assert_allclose(ours.coef_, search.best_estimator_.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("level", [0.1, 0.75])
+def test_a_quantile_is_scored_by_its_own_loss(level, weighted):
+    X, y, w = problem(3)
+    w = w + 1.0 if weighted else None
+    alphas, folds = [1e-3, 0.1, 1.0], KFold(4, shuffle=True, random_state=0)
+    ours = LinearRegressorCV("quantile", quantile=level, alphas=alphas, cv=folds).fit(X, y, w)
+    scores = np.zeros((4, 3))
+    for i, (train, test) in enumerate(folds.split(X)):
+        for k, alpha in enumerate(alphas):
+            model = LinearRegressor("quantile", quantile=level, alpha=alpha)
+            model.fit(X[train], y[train], None if w is None else w[train])
+            given = {} if w is None else {"sample_weight": w[test]}
+            scores[i, k] = -mean_pinball_loss(y[test], model.predict(X[test]), alpha=level, **given)
+    np.testing.assert_allclose(ours.cv_results_["mean_test_score"], scores.mean(axis=0), rtol=1e-9)
+    assert ours.alpha_ == alphas[np.argmax(scores.mean(axis=0))]
+    best = LinearRegressor("quantile", quantile=level, alpha=ours.alpha_).fit(X, y, w)
+    np.testing.assert_allclose(ours.coef_, best.coef_, rtol=1e-10)
+    assert certify(ours, X, y, w).gap <= 1e-11
+    absolute = LinearRegressorCV("quantile", quantile=level, alphas=alphas, cv=folds, scoring=MAE)
+    expected = -np.mean(np.abs(y - ours.predict(X)))
+    assert absolute.fit(X, y, w).best_score_ == pytest.approx(expected, rel=0.5)
+    with pytest.raises(ValueError, match=r"quantile must be 0\.5 with loss='huber'"):
+        LinearRegressorCV(quantile=level).fit(X, y)
 
 
 @pytest.mark.parametrize("seed", [0, 1, *slow(*range(2, 20))])

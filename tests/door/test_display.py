@@ -191,6 +191,34 @@ def test_lines_of_one_feature():
     assert set(relative.lines) == {"mse", "mae", "huber"}
 
 
+def test_lines_of_several_quantiles_have_a_band():
+    X, y = np.arange(40.0)[:, None], np.arange(40.0) + np.tile([0.0, 1.0, 3.0, 8.0], 10)
+    estimator = LinearRegressor("huber", scale="mad")
+    display = FitDisplay.from_estimator(estimator, X, y, quantiles=(0.9, 0.1, 0.5))
+    assert list(display.lines) == ["quantile 0.1", "quantile 0.5", "quantile 0.9"]
+    model = LinearRegressor("quantile", quantile=0.9).fit(X, y)
+    assert display.lines["quantile 0.9"] == (model.coef_[0], model.intercept_)
+    assert display.band == ("quantile 0.1", "quantile 0.9")
+    assert len(display.ax_.collections) == 2  # points and band
+    both = FitDisplay.from_estimator(model, X, y, losses=("mse", "quantile"), plot=False)
+    assert both.lines["quantile"] == display.lines["quantile 0.9"]
+    assert both.band is None
+    with pytest.raises(ValueError, match="quantile must be a number between 0 and 1"):
+        FitDisplay.from_estimator(estimator, X, y, quantiles=(0.1, 1.0))
+
+
+def test_a_quantile_is_drawn_among_the_losses():
+    X, y = np.arange(40.0)[:, None], np.tile([0.0, 1.0, 3.0, 8.0], 10)
+    model = LinearRegressor("quantile", quantile=0.25, delta=2.0).fit(X, y)
+    display = LossDisplay.from_estimator(model, X, y)
+    r = display.residual
+    np.testing.assert_allclose(display.loss["quantile"], np.where(r > 0.0, r, -3.0 * r))
+    assert "quantile 0.25, times 2 delta" in display.ax_[0].get_legend_handles_labels()[1]
+    assert "quantile" not in LossDisplay.from_delta(2.0, plot=False).loss
+    with pytest.raises(ValueError, match="quantile must be between 0 and 1"):
+        LossDisplay.from_delta(2.0, quantile=1.0)
+
+
 def test_axes_that_are_given():
     figure, axes = plt.subplots(1, 2)
     assert LossDisplay.from_delta(1.0, ax=axes).figure_ is figure

@@ -13,6 +13,11 @@ ESTIMATORS = [
         ["mse", "mae", "huber"], [True, False], [0.0, 0.1], ["auto", "scipy"]
     )
 ]
+ESTIMATORS += [LinearRegressor("quantile", quantile=0.2)]
+ESTIMATORS += [
+    LinearRegressor("quantile", quantile=0.8, fit_intercept=False, alpha=alpha, solver=solver)
+    for alpha, solver in itertools.product([0.0, 0.1], ["auto", "scipy"])
+]
 SCALES = ["mad", "concomitant", "proposal2"]
 ESTIMATORS += [LinearRegressor("huber", scale=scale) for scale in [0.5, *SCALES]]
 ESTIMATORS += [LinearRegressor("huber", scale=scale, solver="scipy") for scale in SCALES]
@@ -25,6 +30,7 @@ ESTIMATORS += [
     LinearRegressorCV(deltas=4),
     LinearRegressorCV("mae", alphas=(0.0, 0.1)),
     LinearRegressorCV("mse", cv=3),
+    LinearRegressorCV("quantile", quantile=0.8, alphas=(0.0, 0.1), cv=3),
 ]
 ESTIMATORS += [
     LinearRegressorCV(deltas=3, scale=scale) for scale in ("mad", "concomitant", "proposal2")
@@ -33,6 +39,7 @@ ESTIMATORS += [
 
 # These run always, the others where the slow tests do.
 MAIN = [*(LinearRegressor(loss) for loss in ("mse", "mae", "huber")), LinearRegressorCV(deltas=4)]
+MAIN += [LinearRegressor("quantile", quantile=0.2)]
 
 
 def checks_of(estimators):

@@ -204,3 +204,17 @@ def test_coefficients_that_are_far_too_large_are_judged_not_refused():
     model = LinearRegressor("mse").fit(X, y)
     model.coef_ = np.array([1e308, -1e308])
     assert certify(model, X, y).gap == 1.0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("seed", [3, 44])
+def test_many_rows_of_two_levels_in_units_of_their_own(seed, loss):
+    """A QR factorisation of so many like rows rounds by 30 last places, always in one direction."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(20, 3000)), int(rng.integers(2, 6))
+    X = np.eye(k)[rng.integers(0, k, n)] * rng.uniform(0.1, 10.0, k)
+    y = X.sum(axis=1) + rng.standard_t(2, n)
+    model = LinearRegressor(loss).fit(X, y)
+    assert certify(model, X, y).gap <= 1e-12
+    model.intercept_ += 0.1
+    assert certify(model, X, y).gap > 1e-5

@@ -75,11 +75,24 @@ def test_huber_is_as_in_MASS(name, scale):
 
 
 @pytest.mark.parametrize("name", TARGET)
+@pytest.mark.parametrize("tau", [0.25, 0.5, 0.9])
 @pytest.mark.parametrize(("cov", "key"), [("iid", "iid"), ("nid", "nid"), ("kernel", "ker")])
-def test_medians_are_as_in_quantreg(name, cov, key):
+def test_quantiles_are_as_in_quantreg(name, tau, cov, key):
     X, y = reference_data(name)
-    wanted = R[name]["quantile_0.5"][key]
-    np.testing.assert_allclose(of("mae", cov, X, y).std_err, wanted, rtol=3e-8)
+    wanted = R[name][f"quantile_{tau}"]
+    found = of("quantile", cov, X, y, quantile=tau)
+    # Its interior point leaves 1e-8 of the two fits of "nid".
+    np.testing.assert_allclose(found.std_err, wanted[key], rtol=3e-8)
+
+
+@pytest.mark.parametrize("tau", [0.25, 0.5, 0.9])
+@pytest.mark.parametrize("kind", ["iid", "nid"])
+def test_rank_intervals_of_quantiles_are_as_in_quantreg(tau, kind):
+    X, y = reference_data("engel")
+    model = fitted("quantile", X, y, quantile=tau)
+    found = infer(model, X, y, cov={"iid": "rank", "nid": "rank-nid"}[kind], level=0.9)
+    wanted = R["engel"][f"quantile_{tau}"][f"rank_interval90_{kind}"]
+    np.testing.assert_allclose(found.interval, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["longley", "stackloss", "ccard", "scotland"])
@@ -264,6 +277,17 @@ def test_sparse_rows_blocks_and_float32_give_the_same(loss):
     np.testing.assert_allclose(other.std_err, found.std_err, rtol=1e-9)
     other = of(loss, None, X.astype(np.float32), y)
     np.testing.assert_allclose(other.std_err, found.std_err, rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", KINDS)
+def test_on_dask_the_numbers_are_those_of_memory(loss):
+    da = pytest.importorskip("dask.array")
+    X, y, groups = some_data(15)
+    model = fitted(loss, X, y)
+    parts = [da.from_array(v, chunks=(40, *v.shape[1:])) for v in (X, y, groups)]
+    found = infer(model, *parts[:2], groups=parts[2])
+    wanted = infer(model, X, y, groups=groups)
+    np.testing.assert_array_equal(found.covariance, wanted.covariance)
 
 
 def test_nearly_dependent_columns_have_the_standard_errors_of_an_orthogonal_factorisation():

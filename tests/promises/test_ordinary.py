@@ -86,3 +86,12 @@ def test_a_penalty_on_nearly_dependent_columns(unit, alpha):
     model = LinearRegressor("mae", alpha=alpha).fit(unit * X, y)
     assert model.dual_gap_ <= 3e-10
     assert certify(model, unit * X, y).gap <= 1e-10
+
+
+@pytest.mark.slow
+def test_a_proof_that_the_dual_of_nearly_dependent_columns_alone_does_not_give():
+    X, y = table("breast_cancer", "splines")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearRegressor("mae", alpha=0.1).fit(X, y)
+    assert certify(model, X, y).gap <= model.dual_gap_ <= 1e-9

@@ -267,10 +267,11 @@ def test_a_million_rows_take_little_memory(storage):
     size = X.memory_usage(index=False).sum() if storage == "frame" else X.nbytes
     for loss in LOSSES:
         tracemalloc.start()
-        LinearRegressor(loss, delta=1.0).fit(X, y)
+        work = LinearRegressor(loss, delta=1.0).fit(X, y).work_
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak <= 0.35 * size, loss
+        assert work.n_passes == 2, loss
 
 
 @pytest.mark.parametrize("where", [31_234, *slow(0, 59_999)])

@@ -42,9 +42,11 @@ def test_each_target_has_the_fit_that_it_has_alone(loss, parameters, weighted, k
     for k, y in enumerate(Y.T):
         alone = model.fit(X, y, w)
         assert alone.work_.way == "passes"
-        size = np.abs(alone.coef_).max()
-        np.testing.assert_allclose(found[0][k], alone.coef_, rtol=1e-12, atol=1e-13 * size)
-        assert found[1][k] == pytest.approx(alone.intercept_, rel=1e-12, abs=1e-12 * size)
+        size, same = float(np.abs(alone.coef_).max()), 1e-12
+        if kind == "float32":  # the coefficients are rounded to it
+            same = 1e-7
+        np.testing.assert_allclose(found[0][k], alone.coef_, rtol=same, atol=0.1 * same * size)
+        assert found[1][k] == pytest.approx(alone.intercept_, rel=same, abs=same * size)
         assert found[2][k] == pytest.approx(alone.objective_, rel=1e-12)
         if outliers is not None:
             np.testing.assert_array_equal(outliers[:, k], alone.outliers_)

@@ -200,7 +200,8 @@ def test_a_vertex_that_is_no_minimiser_is_refused(loss, alpha):
 @ways
 def test_wrong_dual_variables_prove_nothing_at_the_minimiser(loss, alpha, settled):
     case = case_of(loss, alpha, settled)
-    held = case.problem.loss.held(case.found.u, 1e-9)
+    loss = case.problem.loss
+    held = loss.held(case.found.u, 1e-9)
     open_ = np.zeros(N, dtype=bool)
     open_[case.left.index] = True
     # 1. A slope of the wrong side, far from the corner.

@@ -143,11 +143,12 @@ def test_smoothed_losses_come_near_the_corner(loss):
     for factor in (1.0, 1e-3, 1e-6):
         smoothed = loss.smoothed(factor)
         assert not smoothed.is_corner
-        missing = loss.value(R) - smoothed.value(R) / factor
+        missing = loss.value(R) - loss.middle * R - smoothed.value(R) / factor
         assert np.all(missing >= -1e-12 * np.abs(R))
-        assert np.all(missing <= 0.5 * factor * loss.steepest**2 * (1.0 + 1e-6) + 1e-12)
+        assert np.all(missing <= 0.5 * factor * loss.half_jump**2 * (1.0 + 1e-6) + 1e-12)
         r = R[loss.reach(R) >= factor]  # outside of the new piece slopes are those of the corner
-        np.testing.assert_allclose(smoothed.slope(r), factor * loss.slope(r), rtol=1e-12)
+        expected = factor * (loss.slope(r) - loss.middle)
+        np.testing.assert_allclose(smoothed.slope(r), expected, rtol=1e-12)
 
 
 @smooth_losses

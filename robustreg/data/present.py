@@ -1,0 +1,48 @@
+"""Rows that are present, of an array that has others: they are copied when they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .blocks import Blocks, NotFiniteError, rows_of
+
+# Entries of an array, 8 MB of float64, of which a copy costs less than reading by rows.
+SMALL = 2**20
+
+
+class Present:
+    """The rows ``places`` (k,), ascending, of a 2-D array X, as an array of its own; X may be a
+    memory map.
+    """
+
+    def __init__(self, X: np.ndarray, places: np.ndarray):
+        self.X, self.places = X, places
+        self.shape, self.dtype, self.flags = (len(places), X.shape[1]), X.dtype, X.flags
+        self.size = len(places) * X.shape[1]
+
+    def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
+        return rows_of(self.X, self.places[index])
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+
+def rows_where(X: Any, present: np.ndarray) -> Any:
+    """The rows of X (n, p; dense or CSR) with True in ``present`` (n,)."""
+    if isinstance(X, np.ndarray) and X.size > SMALL:
+        return Present(X, np.flatnonzero(present))
+    return X[present]
+
+
+def in_memory(X: Any) -> Any:
+    """X itself, or the rows that are present as one array."""
+    return X[:] if isinstance(X, Present) else X
+
+
+def check_finite(X: Any) -> None:
+    """NotFiniteError if an entry of X, dense and of any size, is not finite."""
+    for _, block in Blocks(X):
+        if not np.all(np.isfinite(block)):
+            raise NotFiniteError

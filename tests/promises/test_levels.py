@@ -1,0 +1,119 @@
+"""Many quantile levels at once: each is the fit that it is alone, in fewer passes."""
+
+import warnings
+
+import numpy as np
+import pytest
+from problems import way
+from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning
+
+from robustreg import LinearRegressor, certify, quantile_process
+
+FEW = [0.02, 0.3, 0.5, 0.9, 0.99]
+
+
+def table(n, p=3, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    y = X @ np.arange(1.0, p + 1.0) + np.exp(0.3 * X[:, 0]) * rng.standard_t(3, n) + 3.0
+    return X, y
+
+
+def check(process, X, y, w=None, **parameters):
+    """Each level beside the fit of it alone."""
+    for k, level in enumerate(process.quantiles):
+        alone = LinearRegressor("quantile", quantile=level, **parameters).fit(X, y, w)
+        np.testing.assert_allclose(process.coefs[k], alone.coef_, rtol=1e-9, atol=1e-11)
+        assert process.intercepts[k] == pytest.approx(alone.intercept_, rel=1e-9, abs=1e-11)
+        assert process.objectives[k] == pytest.approx(alone.objective_, rel=1e-11)
+        judged = LinearRegressor("quantile", quantile=level, **parameters)
+        judged.coef_, judged.intercept_ = process.coefs[k], process.intercepts[k]
+        assert certify(judged, X, y, w).gap <= 1e-10
+    assert process.converged.all()
+    assert np.all(process.dual_gaps <= 1e-9)
+
+
+@pytest.mark.parametrize("n", [12, 300, 5000, 20_000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_each_level_is_the_fit_alone(n, weighted):
+    X, y = table(n)
+    w = np.random.default_rng(1).integers(0, 4, n) if weighted else None
+    check(quantile_process(X, y, FEW, w), X, y, w)
+
+
+@pytest.mark.parametrize("parameters", [{"alpha": 0.1}, {"fit_intercept": False}])
+def test_with_a_penalty_and_without_an_intercept(parameters):
+    X, y = table(6000, seed=2)
+    check(quantile_process(X, y, FEW, **parameters), X, y, **parameters)
+
+
+def test_dependent_sparse_and_repeated_rows():
+    X, y = table(6000, seed=3)
+    check(quantile_process(np.column_stack([X, X[:, 0]]), y, FEW), np.column_stack([X, X[:, 0]]), y)
+    sparse = csr_array(X * (np.random.default_rng(3).uniform(size=X.shape) < 0.3))
+    check(quantile_process(sparse, y, FEW), sparse, y)
+    X, y = np.round(X[:, :1]), np.round(y)
+    check(quantile_process(X, y, FEW), X, y)
+
+
+def test_levels_share_their_passes():
+    X, y = table(60_000, 5, seed=4)
+    process = quantile_process(X, y)
+    assert len(process.quantiles) == 19
+    assert process.work.way == "passes"
+    assert process.work.n_passes <= 6
+    with way("direct"):
+        direct = quantile_process(X, y, [0.05, 0.5])
+    np.testing.assert_allclose(process.coefs[[0, 9]], direct.coefs, rtol=1e-10)
+
+
+def test_predictions_and_crossings():
+    X, y = table(500, seed=5)
+    process = quantile_process(X, y, [0.9, 0.1, 0.5, 0.5])
+    np.testing.assert_array_equal(process.quantiles, [0.1, 0.5, 0.9])
+    coef, intercept = process(0.5)
+    np.testing.assert_allclose(process.predict(X)[:, 1], X @ coef + intercept)
+    np.testing.assert_allclose(process.predict(csr_array(X)), process.predict(X), rtol=1e-11)
+    far = np.vstack([X.mean(axis=0), 1e6 * np.eye(3), -1e6 * np.eye(3)])
+    lines = process.predict(far)
+    expected = np.sum(lines[:, :-1] > lines[:, 1:], axis=0)
+    np.testing.assert_array_equal(process.crossings(far), expected)
+    assert np.all(expected > 0)  # lines of different slopes cross
+    assert process.crossings(far[:1]).sum() == 0
+    assert quantile_process(X, y, 0.3).crossings(X).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"quantiles": [0.5, 1.0]}, "quantiles must hold numbers between 0 and 1, .*; got 1 among"),
+        ({"quantiles": [0.0, 0.5]}, "quantiles must hold finite numbers > 0; got 0.0 among"),
+        ({"quantiles": []}, "quantiles must hold|quantiles must have"),
+        ({"quantiles": ["a"]}, "quantiles must hold finite numbers"),
+        ({"alpha": -1.0}, "alpha must be a finite number >= 0; got -1.0"),
+        ({"fit_intercept": 1}, "fit_intercept must be True or False; got 1"),
+        ({"sample_weight": [-1.0] * 30}, "sample_weight must be >= 0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    X, y = table(30)
+    with pytest.raises((ValueError, TypeError), match=message):
+        quantile_process(X, y, **arguments)
+
+
+def test_levels_and_columns_that_are_not_there():
+    process = quantile_process(*table(30), quantiles=[0.2, 0.8])
+    with pytest.raises(ValueError, match=r"quantile must be one of the levels 0.2, 0.8; got 0.5"):
+        process(0.5)
+    with pytest.raises(ValueError, match="X must have the columns of the fit, 3; got 2"):
+        process.predict(np.ones((4, 2)))
+
+
+def test_a_fit_that_is_not_certified_warns():
+    X = np.array([[1.0, 1.0], [1e-8, 1e8], [3.0, 1.0]])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        process = quantile_process(X, [1.0, 2.0, 3.0])
+    assert all(issubclass(one.category, ConvergenceWarning) for one in caught)
+    assert process.converged.all() or caught
