@@ -2,7 +2,14 @@
 
 from ._version import __version__
 from .certificate import Certificate, certify
-from .display import DeltaPathDisplay, FitDisplay, LossDisplay, ResidualsDisplay
+from .display import (
+    CoefficientsDisplay,
+    DeltaPathDisplay,
+    FitDisplay,
+    LossDisplay,
+    ResidualsDisplay,
+)
+from .inference import FittedLine, Inference, WaldTest, infer
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
@@ -10,16 +17,21 @@ from .process import QuantileProcess, quantile_process
 
 __all__ = [
     "Certificate",
+    "CoefficientsDisplay",
     "DeltaPath",
     "DeltaPathDisplay",
     "FitDisplay",
+    "FittedLine",
+    "Inference",
     "LinearRegressor",
     "LinearRegressorCV",
     "LossDisplay",
     "QuantileProcess",
     "ResidualsDisplay",
+    "WaldTest",
     "__version__",
     "certify",
     "delta_path",
+    "infer",
     "quantile_process",
 ]

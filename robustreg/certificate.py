@@ -128,7 +128,7 @@ def certify(
     The mae objective 0.125 is the minimum, to rounding, which other coefficients reach too.
     """
     with default_errors():
-        estimator, X = _last_step(estimator, X)
+        estimator, X = last_step(estimator, X)
         X, y, sample_weight = in_memory("a certificate", X, y, sample_weight)
         return _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha)
 
@@ -215,7 +215,7 @@ def _level(estimator, loss, quantile) -> float:
     return 0.5 if quantile is None else parameters.quantile(quantile, loss)
 
 
-def _last_step(estimator, X):
+def last_step(estimator, X):
     """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator
     of a search.
     """
@@ -224,7 +224,7 @@ def _last_step(estimator, X):
         check_is_fitted(estimator)
         for _, step in estimator.steps[:-1]:
             X = X if step is None or step == "passthrough" else step.transform(X)
-        return _last_step(estimator.steps[-1][1], X)
+        return last_step(estimator.steps[-1][1], X)
     if not hasattr(estimator, "coef_") or getattr(estimator, "classes_", None) is not None:
         if hasattr(estimator, "get_params") and not hasattr(estimator, "classes_"):
             check_is_fitted(estimator)

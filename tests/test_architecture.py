@@ -12,8 +12,21 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each folder may import from those to its right, and from itself; files beside the folders are the
 # doors.
-ROOMS = ["doors", "paths", "fitting", "passes", "solvers", "problem", "data", "numerics"]
-APART = {"proof": {"data.threads"}, "display": {"problem.losses"}}  # and what each of them may use
+ROOMS = [
+    "doors",
+    "inferring",
+    "paths",
+    "fitting",
+    "passes",
+    "solvers",
+    "problem",
+    "data",
+    "numerics",
+]
+APART = {
+    "proof": {"data.threads"},
+    "display": {"problem.losses", "inference"},
+}  # and what each of them may use
 
 
 def room(name):
@@ -74,6 +87,7 @@ DOORS = {
     "linear_regressor",
     "linear_regressor_cv",
     "certificate",
+    "inference",
     "path",
     "process",
     "progress",
@@ -86,6 +100,7 @@ KNOWN_BY = {
     "joblib": {"linear_regressor_cv"},  # scikit-learn brings it
     "threadpoolctl": {"data.threads", "__main__"},  # scikit-learn brings it, too
     "matplotlib": {"display.drawing"},
+    "pandas": {"inferring.record"},  # where a table is made a frame
     "dask": {"data.dask", "data.dask_lazy"},
 }
 

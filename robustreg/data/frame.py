@@ -227,6 +227,11 @@ def make_frame(source: Source, fit_intercept: bool) -> Frame:
 def make_frames(source: Source, fit_intercept: bool) -> list[Frame]:
     """The same for each target of the source: they share all that is of X."""
     _check_weights(source)
+    return frames_of(source, fit_intercept)
+
+
+def frames_of(source: Source, fit_intercept: bool) -> list[Frame]:
+    """The same, whatever the weights."""
     part = source.some(SAMPLE)
     X = part.X if source.is_sparse else np.asarray(part.X, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from robustreg import (
+    CoefficientsDisplay,
     DeltaPathDisplay,
     FitDisplay,
     LinearRegressor,
@@ -23,6 +24,7 @@ from robustreg import (
     LossDisplay,
     ResidualsDisplay,
     delta_path,
+    infer,
 )
 
 mpl.use("Agg")
@@ -284,3 +286,47 @@ def test_versions():
     ).stdout
     for word in ("robustreg", "numpy", "scipy", "scikit-learn", "threads"):
         assert word in out
+
+
+def test_coefficients_of_models_and_inferences_beside_each_other():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    models = {loss: LinearRegressor(loss, delta=50.0).fit(X, y) for loss in ("mse", "huber")}
+    display = CoefficientsDisplay.from_estimator(models, X, y, plot=False)
+    assert display.names == tuple(X.columns)
+    found = infer(models["huber"], X, y)
+    np.testing.assert_array_equal(display.estimates["huber"], found.coef[1:])
+    np.testing.assert_array_equal(display.intervals["huber"], found.interval[1:])
+    assert display.plot() is display
+    assert labels(display.ax_) == ["mse", "huber"]
+    assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == list(X.columns)
+    assert display.ax_.get_title() == "95 % confidence intervals"
+    # One record, some of its coefficients, and models of different columns.
+    some = infer(LinearRegressor().fit(X[["bmi", "age"]], y), X[["bmi", "age"]], y)
+    one = CoefficientsDisplay.from_estimator(some, names=["age", "intercept"], plot=False)
+    np.testing.assert_array_equal(one.estimates["mse"], some.coef[[2, 0]])
+    both = CoefficientsDisplay.from_estimator([found, some, some], names="sex")
+    assert list(both.estimates) == ["huber", "mse", "mse 2"]
+    assert np.isnan(both.estimates["mse"]).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "names", "match"),
+    [
+        ([], None, "estimator must hold a model or an Inference"),
+        ("both levels", None, "inferences of one level"),
+        ("one", "weight", "names must be coefficients"),
+        ("two targets", None, "y must have one dimension"),
+    ],
+)
+def test_coefficients_of_bad_input(estimator, names, match):
+    X, y = load_diabetes(return_X_y=True)
+    model = LinearRegressor().fit(X, y)
+    if estimator == "both levels":
+        estimator = [infer(model, X, y), infer(model, X, y, level=0.9)]
+    elif estimator == "one":
+        estimator = model
+    elif estimator == "two targets":
+        y = np.column_stack([y, y])
+        estimator = LinearRegressor().fit(X, y)
+    with pytest.raises(ValueError, match=match):
+        CoefficientsDisplay.from_estimator(estimator, X, y, names=names, plot=False)

@@ -1,0 +1,323 @@
+"""infer: how sure the coefficients of a fit are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, check_X_y
+
+from . import parameters
+from .certificate import OURS, last_step
+from .data.arrays import make_source
+from .data.blocks import NotFiniteError
+from .data.dask import in_memory
+from .data.source import Refused
+from .data.threads import default_errors, one_blas_thread
+from .fitting.specification import Specification
+from .inferring import density
+from .inferring.bootstrap import Resampling
+from .inferring.corner import Smoothing
+from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, found
+from .inferring.moments import first_look, is_minimum
+from .inferring.record import FittedLine, Inference, WaldTest, intervals
+from .linear_regressor import CHECK, LinearRegressor
+from .linear_regressor_cv import LinearRegressorCV
+from .problem.losses import Loss, huber
+
+__all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
+
+
+def infer(
+    model: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    cov: str | None = None,
+    groups: Any = None,
+    level: float = 0.95,
+    n_resamples: int = 999,
+    random_state: Any = None,
+    bandwidth: str = "hall-sheather",
+    kernel: str | None = None,
+) -> Any:
+    """Tell how sure the coefficients of a fit are: standard errors, tests and intervals.
+
+    All is computed from the data and the coefficients, in a few passes over the rows.
+
+    Parameters
+    ----------
+    model : LinearRegressor or LinearRegressorCV
+        Fitted, with ``alpha=0``; or a pipeline or search that ends with one, whose X is what the
+        steps before make of it.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The data it was fitted to.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        The targets.
+    sample_weight : array-like of shape (n_samples,), float or None, default=None
+        The weights of the fit, which count repeats: 2 is the row twice, in the number of rows, too.
+        Weights that are no counts give the standard errors of as many rows as they add up to; with
+        ``cov="cluster"`` and each row a group, they do not.
+    cov : str or None, default=None
+        What is assumed of the errors; the page "How sure is a coefficient" compares them.
+
+        - ``"mse"``: ``"HC3"`` (default), ``"HC0"``, ``"HC1"``, ``"HC2"``, ``"iid"``, ``"cluster"``,
+          ``"bootstrap"``.
+        - ``"huber"``: ``"sandwich"`` (default), ``"H1"``, ``"H2"``, ``"H3"`` (as statsmodels),
+          ``"MASS"`` (as R's ``rlm``), ``"cluster"``, ``"bootstrap"``.
+        - ``"mae"``, ``"quantile"``: ``"nid"`` (default), ``"iid"``, ``"kernel"`` (as R's
+          quantreg), ``"robust"`` (as statsmodels), ``"rank"`` and ``"rank-nid"`` (intervals by
+          inversion of rank tests, as quantreg; for up to about 10,000 rows), ``"cluster"``,
+          ``"bootstrap"``.
+
+        None: the default of the loss, which assumes only that rows are independent; with ``groups``
+        ``"cluster"``.
+    groups : array-like of shape (n_samples,) or None, default=None
+        The cluster of each row, any labels: rows of one may depend on each other. Required with
+        ``cov="cluster"``; with ``"bootstrap"`` clusters are drawn, and not rows.
+    level : float, default=0.95
+        The probability with which an interval is to cover its coefficient, between 0 and 1.
+    n_resamples : int, default=999
+        How many resamples are fitted with ``cov="bootstrap"``.
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples; an int for the same ones again.
+    bandwidth : {"hall-sheather", "bofinger", "chamberlain"}, default="hall-sheather"
+        How many rows beside the fit tell the density of the errors there, with ``"mae"`` and
+        ``"quantile"``.
+    kernel : {"uniform", "gaussian", "epanechnikov", "biweight", "cosine", "parzen"}, default=None
+        The kernel of that density. None: ``"gaussian"`` for ``"kernel"``, ``"uniform"`` for
+        ``"cluster"``, ``"epanechnikov"`` for ``"robust"``; and none for ``"iid"``, which then takes
+        the slope of the residuals in order, as quantreg does, and with a kernel is that of
+        statsmodels. With ``"mae"`` and ``"quantile"`` only.
+
+    Returns
+    -------
+    Inference
+        ``print`` it for a table; a list with one per target, if y has two dimensions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is not what is allowed, or the data are not those of the fit; if the fit has
+        a penalty, which moves coefficients away from what they estimate, so that an interval about
+        them would not cover it; if there are not more rows than independent columns.
+
+    See Also
+    --------
+    certify : How far a fit is from optimal.
+
+    Notes
+    -----
+    Intervals and p-values are of the t distribution, with ``n_samples`` less the number of
+    independent columns as degrees of freedom; with clusters, their number less 1.
+
+    Where columns of X are dependent, coefficients that the data do not determine have NaN, and the
+    table names them.
+
+    An estimated scale of Huber's loss counts as if it were known: for errors that are symmetric
+    about the fit that is right in large samples.
+
+    References
+    ----------
+    .. [1] J. G. MacKinnon and H. White, "Some Heteroskedasticity-Consistent Covariance Matrix
+       Estimators with Improved Finite Sample Properties", J. Econometrics 29 (1985).
+    .. [2] P. J. Huber, "Robust Statistics", Wiley (1981), 7.6.
+    .. [3] R. Koenker, "Quantile Regression", Cambridge University Press (2005), 3.4.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, infer
+    >>> X, y = [[1], [2], [3], [4], [5]], [1.1, 1.9, 3.2, 3.8, 5.1]
+    >>> table = infer(LinearRegressor().fit(X, y), X, y)
+    >>> for name, (low, high) in zip(table.names, table.interval):
+    ...     print(f"{name}: {low:.2f} to {high:.2f}")
+    intercept: -0.55 to 0.65
+    x0: 0.77 to 1.21
+    """
+    with default_errors():
+        smoothing = bandwidth, kernel
+        resampling = n_resamples, random_state
+        return _inferred(model, X, y, sample_weight, cov, groups, level, smoothing, resampling)
+
+
+def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, resampling):
+    """What ``infer`` returns for its arguments, which are checked here."""
+    given = model
+    model, X = last_step(model, X)
+    loss = _checked_loss(model)
+    names = _names(given, model, X)
+    X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
+    data = X, y
+    # A dense X is read often enough to see what is not finite on the way.
+    seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
+    X, y = check_X_y(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
+    if X.shape[1] != model.n_features_in_:
+        raise ValueError(
+            f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
+        )
+    w = parameters.weights(sample_weight, len(y))
+    groups = _groups(groups, len(y))
+    if w is not None and not w.all():  # a row of weight zero is absent
+        kept = w > 0.0
+        X, y, w = X[kept], y[kept], w[kept]
+        groups = None if groups is None else groups[kept]
+    asked = _asked(
+        model, loss, cov, groups, level, _smoothing(*smoothing), _resampling(*resampling)
+    )
+    targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
+    if len(coef) != targets.shape[1]:
+        raise ValueError(f"y must have the {len(coef)} targets of the fit; got {targets.shape[1]}.")
+    b0 = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coef))
+    try:
+        with one_blas_thread():
+            inferences = [
+                _of_target(model, names, X, t, w, b, float(c), _loss(model, asked.spec, k), asked)
+                for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
+            ]
+    except (Refused, NotFiniteError) as reason:
+        check_X_y(*data, **CHECK)
+        raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
+    return inferences[0] if np.ndim(y) == 1 else inferences
+
+
+def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) -> Inference:
+    """The inference for one target y (n,)."""
+    source = make_source(X, np.ascontiguousarray(y), w)
+    with np.errstate(all="ignore"):
+        fit, at_fit = first_look(source, bool(model.fit_intercept), b, b0, loss)
+        n, rank = source.weight, fit.at.rank
+        if n <= rank:
+            raise ValueError(
+                f"X must have more rows than independent columns, {rank} with the intercept; "
+                f"got n_samples={n:g}{'' if w is None else ', counted by sample_weight'}."
+            )
+        # The last digits of coefficients in float32 are those of other data.
+        if model.coef_.dtype == np.float64 and not is_minimum(source, fit, at_fit):
+            raise ValueError(
+                "X, y and sample_weight must be those of the fit: the coefficients of model do not "
+                "minimise its loss on them."
+            )
+        seen = found(source, fit, at_fit, X, y, w, asked)
+    coef = np.append(b0, b) if model.fit_intercept else b
+    df = n - rank if not asked.n_clusters else asked.n_clusters - 1.0
+    undetermined = np.any(fit.at.null != 0.0, axis=1)
+    std_err, known = seen.std_err.copy(), seen.covariance.copy()
+    std_err[undetermined], known[undetermined], known[:, undetermined] = np.nan, np.nan, np.nan
+    statistic, p_value, interval = intervals(coef, std_err, df, asked.level)
+    if seen.interval is not None:
+        interval = np.where(undetermined[:, None], np.nan, seen.interval)
+    return Inference(
+        names if model.fit_intercept else names[1:],
+        coef, std_err, statistic, p_value, interval, known,
+        n, n - rank, df, model.loss, asked.cov, asked.level, fit.at.null, seen.covariance,
+    )  # fmt: skip
+
+
+def _checked_loss(model: Any) -> str:
+    """The loss of a model; ValueError if it is none of ours, not fitted, or has a penalty."""
+    if not isinstance(model, OURS):
+        raise ValueError(
+            "model must be a LinearRegressor or LinearRegressorCV, or a pipeline that ends with "
+            f"one; got a {type(model).__name__}."
+        )
+    check_is_fitted(model)
+    alpha = getattr(model, "alpha_", getattr(model, "alpha", 0.0))
+    if np.any(alpha):
+        raise ValueError(
+            "model must have alpha=0: a penalty moves coefficients towards 0, and intervals about "
+            f"them would not cover what they estimate; got alpha={alpha!r}."
+        )
+    return parameters.LOSSES[parameters.choice("loss", model.loss, parameters.LOSSES)]
+
+
+def _names(given, model, X) -> tuple[str, ...]:
+    """The names of the coefficients; ValueError if X has other columns than the fit.
+
+    Of a pipeline whose last step saw none they are those that the steps before give.
+    """
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None and hasattr(X, "columns") and list(X.columns) != list(known):
+        raise ValueError(
+            f"X must have the columns of the fit, {list(known)}; got {list(X.columns)}."
+        )
+    if known is None:
+        known = [f"x{j}" for j in range(model.n_features_in_)]
+        with suppress(AttributeError, TypeError, ValueError):  # a step has no names
+            pipeline = getattr(given, "best_estimator_", given)
+            known = pipeline[:-1].get_feature_names_out()
+    return ("intercept", *(str(name) for name in known))
+
+
+def _loss(model, spec: Specification, k: int) -> Loss:
+    """The loss of target number k, with the knot that its scale gives."""
+    if spec.rule is None:
+        return spec.loss
+    scale = float(np.atleast_1d(model.scale_)[k])
+    if scale == 0.0:
+        raise ValueError(
+            "model must have a positive scale_: with 0 the coefficients are those of the absolute "
+            'loss. Fit loss="mae".'
+        )
+    return huber(spec.rule.delta * scale)
+
+
+def _groups(groups, n: int) -> np.ndarray | None:
+    """The groups as an array (n,); ValueError if they have another shape or miss entries."""
+    if groups is None:
+        return None
+    found = np.asarray(groups)
+    if found.ndim != 1 or len(found) != n:
+        raise ValueError(f"groups must have one entry per row of X, {n}; got shape {found.shape}.")
+    missing = np.array([value is None or value != value for value in found.tolist()], dtype=bool)
+    if missing.any():
+        raise ValueError(f"groups must have no missing entries; got {int(missing.sum())} of them.")
+    return found
+
+
+def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Resampling) -> Asked:
+    """The options, checked for the loss."""
+    names = COVARIANCES[loss]
+    if cov is None:
+        cov = names[0] if groups is None else "cluster"
+    if not isinstance(cov, str) or cov not in names:
+        listed = ", ".join(repr(name) for name in names)
+        raise ValueError(f"cov must be one of {listed} with loss={loss!r}; got {cov!r}.")
+    if (groups is None) == (cov == "cluster") and cov != "bootstrap":
+        what = "given" if cov == "cluster" else "None"
+        raise ValueError(f"groups must be {what} with cov={cov!r}.")
+    if how.kernel is not None and (loss in ("mse", "huber") or cov not in SMOOTHED):
+        raise ValueError(f"kernel must be None with loss={loss!r} and cov={cov!r}.")
+    level = parameters.number("level", level, positive=True)
+    if level >= 1.0:
+        raise ValueError(f"level must be between 0 and 1; got {level!r}.")
+    labels, number = np.unique([] if groups is None else groups, return_inverse=True)
+    if groups is not None and len(labels) < 2:
+        raise ValueError(f"groups must have at least two groups; got {len(labels)}.")
+    return Asked(cov, level, how, number, len(labels), resampling, _specification(model))
+
+
+def _smoothing(bandwidth, kernel) -> Smoothing:
+    parameters.choice("bandwidth", bandwidth, density.BANDWIDTHS)
+    if kernel is not None:
+        parameters.choice("kernel", kernel, density.KERNELS)
+    return Smoothing(bandwidth, kernel)
+
+
+def _resampling(n_resamples, random_state) -> Resampling:
+    n_resamples = parameters.count("n_resamples", n_resamples, least=2)
+    seed = check_random_state(random_state).randint(2**31 - 1)
+    return Resampling(n_resamples, np.random.default_rng(seed))
+
+
+def _specification(model) -> Specification:
+    """That of the model, or of the best candidate of a search."""
+    if isinstance(model, LinearRegressorCV):
+        model = LinearRegressor(
+            model.loss, delta=getattr(model, "delta_", 1.0), scale=model.scale,
+            quantile=model.quantile, fit_intercept=model.fit_intercept,
+        )  # fmt: skip
+    return model._specification()

@@ -1,0 +1,367 @@
+"""Inference: standard errors, intervals and tests, as records and tables."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import fdtrc, stdtr, stdtrit
+
+from ..numerics import linalg
+from .coordinates import is_estimable
+
+HEADERS = ("coef", "std err", "t", "P>|t|")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedLine:
+    """The fitted line at some rows of X, as ``Inference.predict`` returns it.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_samples,)
+        Fitted values x'b + b0, in units of y. Of ``"mae"`` they estimate medians.
+    std_err : ndarray of shape (n_samples,)
+        Their standard errors; NaN where x has a direction that the data did not have.
+    interval : ndarray of shape (n_samples, 2)
+        Lower and upper ends of confidence intervals of the line: not of new observations.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, infer
+    >>> X, y = [[1], [2], [3], [4], [5]], [1.1, 1.9, 3.2, 3.8, 5.1]
+    >>> line = infer(LinearRegressor().fit(X, y), X, y, cov="iid").predict([[3]])
+    >>> print(f"{line.mean[0]:.2f} +- {line.std_err[0]:.2f}")
+    3.02 +- 0.08
+    """
+
+    mean: np.ndarray
+    std_err: np.ndarray
+    interval: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class WaldTest:
+    """A test of linear hypotheses, as ``Inference.test`` returns it.
+
+    Parameters
+    ----------
+    statistic : float
+        F: (R b - q)'(R V R')^-1 (R b - q) / df_num, V the covariance of b.
+    p_value : float
+        The probability of a larger one if R b = q, by the F distribution.
+    df_num, df_denom : float
+        Its degrees of freedom: the number of hypotheses, and ``df`` of the inference.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, infer
+    >>> X, y = [[1], [2], [3], [4], [5]], [1.1, 1.9, 3.2, 3.8, 5.1]
+    >>> table = infer(LinearRegressor().fit(X, y), X, y, cov="iid")
+    >>> print(f"{table.test([0, 1], 1.0).p_value:.2f}")
+    0.88
+    """
+
+    statistic: float
+    p_value: float
+    df_num: float
+    df_denom: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference:
+    """How sure coefficients are, as :func:`infer` returns it; ``print`` it for a table.
+
+    The intercept is the first coefficient, if there is one; the features follow in the order of X.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The coefficients' names, k of them: ``"intercept"``, then the columns of a frame, or
+        ``"x0"``, ``"x1"``, ...
+    coef : ndarray of shape (k,)
+        The coefficients, in units of y per unit of the feature.
+    std_err : ndarray of shape (k,)
+        Their standard errors. NaN of a coefficient that the data do not determine, because columns
+        of X are dependent; and of ``"rank"``, which has intervals only.
+    statistic : ndarray of shape (k,)
+        The ratio of both, coef / std_err.
+    p_value : ndarray of shape (k,)
+        The probability of a larger absolute statistic if the coefficient is 0: two-sided, by the t
+        distribution with ``df`` degrees of freedom.
+    interval : ndarray of shape (k, 2)
+        Lower and upper ends of the confidence intervals.
+    covariance : ndarray of shape (k, k)
+        The covariance of the coefficients; NaN where one is not determined.
+    n_samples : float
+        The number of rows, the sum of the weights if there are some.
+    df_resid : float
+        ``n_samples`` less the number of independent columns, that of ones included.
+    df : float
+        Degrees of freedom of the t distribution: ``df_resid``, or the number of clusters less 1.
+    loss, cov : str
+        The loss, and the kind of covariance.
+    level : float
+        The probability with which an interval covers its coefficient.
+    undetermined : ndarray of shape (k, d)
+        Changes of the coefficients that change no fitted value; d = 0 without dependent columns.
+    spread : ndarray of shape (k, k)
+        The covariance of the coefficients of least norm, finite also where ``covariance`` is not:
+        of combinations that the data do determine.
+
+    See Also
+    --------
+    infer : Computes it.
+    CoefficientsDisplay : Draws it.
+
+    Examples
+    --------
+    >>> from robustreg import LinearRegressor, infer
+    >>> X, y = [[1], [2], [3], [4], [5]], [1.1, 1.9, 3.2, 3.8, 5.1]
+    >>> print(infer(LinearRegressor().fit(X, y), X, y, cov="iid"))
+    mse, cov="iid": 5 rows, 3 degrees of freedom
+                  coef  std err       t   P>|t|   [0.025  0.975]
+    intercept  0.05000   0.1981   0.252   0.817  -0.5804  0.6804
+    x0          0.9900  0.05972  16.577  <0.001   0.7999   1.180
+    """
+
+    names: tuple[str, ...]
+    coef: np.ndarray
+    std_err: np.ndarray
+    statistic: np.ndarray
+    p_value: np.ndarray
+    interval: np.ndarray
+    covariance: np.ndarray
+    n_samples: float
+    df_resid: float
+    df: float
+    loss: str
+    cov: str
+    level: float
+    undetermined: np.ndarray
+    spread: np.ndarray
+
+    def __str__(self) -> str:
+        lines = [self._title()]
+        cells = [("", *self._headers()), *self._cells()]
+        widths = [max(len(row[j]) for row in cells) for j in range(len(cells[0]))]
+        for name, *numbers in cells:
+            line = [name.ljust(widths[0])]
+            line += [text.rjust(w) for text, w in zip(numbers, widths[1:], strict=True)]
+            lines.append("  ".join(line).rstrip())
+        return "\n".join(lines + self._notes())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """The table for a notebook."""
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in ("", *self._headers()))
+        rows = [
+            "<tr><th>" + "</th><td>".join([html.escape(row[0]), "</td><td>".join(row[1:])])
+            + "</td></tr>"
+            for row in self._cells()
+        ]  # fmt: skip
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
+        return (
+            f"<table><caption>{html.escape(self._title())}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}"
+        )
+
+    def to_frame(self) -> Any:
+        """The table as a pandas frame, numbers in full.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per coefficient, named; columns ``coef``, ``std_err``, ``statistic``,
+            ``p_value``, ``lower`` and ``upper``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas as pd
+
+        columns = {
+            "coef": self.coef,
+            "std_err": self.std_err,
+            "statistic": self.statistic,
+            "p_value": self.p_value,
+            "lower": self.interval[:, 0],
+            "upper": self.interval[:, 1],
+        }
+        return pd.DataFrame(columns, index=list(self.names))
+
+    def to_latex(self, **kwargs: Any) -> str:
+        """The table in LaTeX, by pandas, which needs Jinja2 for it.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to ``pandas.DataFrame.to_latex``; ``float_format="%.4g"`` by default.
+
+        Returns
+        -------
+        str
+            A ``tabular``.
+        """
+        return self.to_frame().to_latex(**({"float_format": "%.4g", "escape": True} | kwargs))
+
+    def test(self, R: Any, q: Any = 0.0) -> WaldTest:
+        """Test the linear hypotheses R b = q by Wald's test.
+
+        Parameters
+        ----------
+        R : array-like of shape (k,) or (m, k), str or sequence of str
+            Weights of the coefficients, in the order of ``names``, a row per hypothesis; or names
+            of coefficients, which are all to be q.
+        q : float or array-like of shape (m,), default=0.0
+            What R b is to be.
+
+        Returns
+        -------
+        WaldTest
+            The F statistic and its p-value.
+
+        Raises
+        ------
+        ValueError
+            If R or q has another shape, R has dependent rows or names no coefficient, a hypothesis
+            is about what the data do not determine, or there is no covariance.
+        """
+        R = self._hypotheses(R)
+        given = np.asarray(q, dtype=np.float64)
+        if given.shape not in ((), (len(R),)):
+            raise ValueError(f"q must be a number, or one per row of R; got shape {given.shape}.")
+        known = is_estimable(R, self.undetermined)
+        if not known.all():
+            raise ValueError(
+                f"R must be about what the data determine; row {int(np.argmin(known))} is not, "
+                "because columns of X are dependent."
+            )
+        if not np.all(np.isfinite(self.spread)):
+            raise ValueError(f"test needs a covariance; cov={self.cov!r} has intervals only.")
+        factor = linalg.factor(R @ self.spread @ R.T)
+        if not factor.sound:
+            raise ValueError("R must have independent rows, and b a positive variance along them.")
+        away = R @ np.where(np.isfinite(self.coef), self.coef, 0.0) - given
+        statistic = float(away @ factor.solve(away) / len(R))
+        p_value = float(fdtrc(len(R), self.df, statistic))
+        return WaldTest(statistic, p_value, float(len(R)), self.df)
+
+    def predict(self, X: Any) -> FittedLine:
+        """The fitted line at some rows, with standard errors and confidence intervals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with the columns of the fit.
+
+        Returns
+        -------
+        FittedLine
+            ``mean``, ``std_err`` and ``interval`` of the line, not of new observations.
+
+        Raises
+        ------
+        ValueError
+            If X has other columns, or there is no covariance.
+        """
+        features = self.names[self.names[0] == "intercept" :]
+        unnamed = features == tuple(f"x{j}" for j in range(len(features)))
+        if hasattr(X, "columns") and not unnamed and tuple(map(str, X.columns)) != features:
+            raise ValueError(f"X must have the columns {features}; got {tuple(X.columns)}.")
+        X = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
+        p = len(features)
+        if X.ndim != 2 or X.shape[1] != p:
+            raise ValueError(f"X must be of shape (n_samples, {p}); got {X.shape}.")
+        if not np.all(np.isfinite(X)):
+            raise ValueError("X must be finite; got NaN or infinity.")
+        if not np.all(np.isfinite(self.spread)):
+            raise ValueError(f"predict needs a covariance; cov={self.cov!r} has intervals only.")
+        R = X if p == len(self.names) else np.column_stack([np.ones(len(X)), X])
+        variance = np.einsum("ij,jk,ik->i", R, self.spread, R)
+        std_err = np.sqrt(np.maximum(variance, 0.0))
+        std_err[~is_estimable(R, self.undetermined)] = np.nan
+        mean = R @ self.coef
+        half = stdtrit(self.df, 0.5 + 0.5 * self.level) * std_err
+        return FittedLine(mean, std_err, np.column_stack([mean - half, mean + half]))
+
+    def _hypotheses(self, R: Any) -> np.ndarray:
+        """R as weights (m, k)."""
+        k = len(self.names)
+        names = [R] if isinstance(R, str) else list(R) if _are_names(R) else None
+        if names is not None:
+            unknown = [name for name in names if name not in self.names]
+            if unknown:
+                raise ValueError(f"R must name coefficients, {self.names}; got {unknown[0]!r}.")
+            return np.eye(k)[[self.names.index(name) for name in names]]
+        weights = np.atleast_2d(np.asarray(R, dtype=np.float64))
+        if weights.ndim != 2 or weights.shape[1] != k or not len(weights):
+            raise ValueError(f"R must have {k} columns, one per coefficient; got {np.shape(R)}.")
+        if not np.all(np.isfinite(weights)):
+            raise ValueError("R must be finite; got NaN or infinity.")
+        return weights
+
+    def _title(self) -> str:
+        rows, df = f"{self.n_samples:,.10g} rows", f"{self.df:,.10g} degrees of freedom"
+        return f'{self.loss}, cov="{self.cov}": {rows}, {df}'
+
+    def _headers(self) -> tuple[str, ...]:
+        tail = 0.5 * (1.0 - self.level)
+        ends = f"[{tail:.4g}", f"{1.0 - tail:.4g}]"
+        return ("coef", *ends) if self._intervals_only else (*HEADERS, *ends)
+
+    @property
+    def _intervals_only(self) -> bool:
+        return self.cov.startswith("rank")
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Rows of the table, as text."""
+        cells = []
+        for j, name in enumerate(self.names):
+            ends = [_number(end) for end in self.interval[j]]
+            middle = [] if self._intervals_only else [
+                _number(self.std_err[j]), _fixed(self.statistic[j]), _probability(self.p_value[j])
+            ]  # fmt: skip
+            cells.append((name, _number(self.coef[j]), *middle, *ends))
+        return cells
+
+    def _notes(self) -> list[str]:
+        changed = np.any(self.undetermined != 0.0, axis=1)
+        if not changed.any():
+            return []
+        some = [name for name, is_changed in zip(self.names, changed, strict=True) if is_changed]
+        listed = ", ".join(some[:5]) + (f" and {len(some) - 5} more" if len(some) > 5 else "")
+        return [f"Columns of X are dependent: the data do not determine {listed}."]
+
+
+def intervals(coef: np.ndarray, std_err: np.ndarray, df: float, level: float):
+    """(statistic (k,), p_value (k,), interval (k, 2)) by the t distribution."""
+    with np.errstate(all="ignore"):  # an exact fit has a standard error of 0
+        statistic = coef / std_err
+        p_value = 2.0 * stdtr(df, -np.abs(statistic))
+    half = stdtrit(df, 0.5 + 0.5 * level) * std_err
+    return statistic, p_value, np.column_stack([coef - half, coef + half])
+
+
+def _are_names(R: Any) -> bool:
+    return isinstance(R, Sequence) and bool(R) and all(isinstance(item, str) for item in R)
+
+
+def _number(value: float) -> str:
+    """Four digits; never a zero that is not one."""
+    return "nan" if np.isnan(value) else f"{value:#.4g}".rstrip(".")
+
+
+def _fixed(value: float) -> str:
+    return "nan" if np.isnan(value) else f"{value:.3f}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def _probability(value: float) -> str:
+    return "nan" if np.isnan(value) else f"{value:.3f}" if value >= 0.001 else "<0.001"

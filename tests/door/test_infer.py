@@ -1,0 +1,189 @@
+"""What infer accepts, what it says of bad input, and how its table looks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from robustreg import LinearRegressor, LinearRegressorCV, infer
+
+
+def some_data(seed=0, n=60):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 2))
+    return X, X @ [1.0, -1.0] + rng.standard_t(3, size=n)
+
+
+X, Y = some_data()
+MODELS = {loss: LinearRegressor(loss).fit(X, Y) for loss in ("mse", "mae", "huber")}
+FRAME = pd.DataFrame(X, columns=["height", "a<b"])
+
+
+def bad(match, model="mse", data=X, target=Y, error=ValueError, **kwargs):
+    return pytest.param(match, model, data, target, error, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("match", "model", "data", "target", "error", "kwargs"),
+    [
+        bad("cov must be one of 'HC3', 'iid', .* with loss='mse'; got 'nid'", cov="nid"),
+        bad("cov must be one of 'sandwich', .*; got 'HC0'", "huber", cov="HC0"),
+        bad("cov must be one of 'nid', .*; got 3", "mae", cov=3),
+        bad("groups must be given with cov='cluster'", cov="cluster"),
+        bad("groups must be None with cov='HC1'", cov="HC1", groups=np.arange(60)),
+        bad("groups must have one entry per row of X, 60; got shape \\(3,\\)", groups=[1, 2, 3]),
+        bad("groups must have no missing entries; got 1", groups=[np.nan] + [1.0] * 59),
+        bad("groups must have at least two groups; got 1", groups=np.ones(60)),
+        bad("level must be between 0 and 1; got 95", level=95),
+        bad(
+            "level must be a positive finite number; got '95%' of type str",
+            error=TypeError,
+            level="95%",
+        ),
+        bad("bandwidth must be one of 'hall-sheather', .*; got 'hs'", "mae", bandwidth="hs"),
+        bad("kernel must be one of 'uniform', .*; got 'epa'", "mae", cov="iid", kernel="epa"),
+        bad("kernel must be None with loss='mse' and cov='iid'", cov="iid", kernel="gaussian"),
+        bad("kernel must be None with loss='mae' and cov='nid'", "mae", kernel="gaussian"),
+        bad("n_resamples must be an integer >= 2; got 1", cov="bootstrap", n_resamples=1),
+        bad("cannot be used to seed", cov="bootstrap", random_state="x"),
+        bad("groups must be None with cov='rank'", "mae", cov="rank", groups=np.arange(60)),
+        bad("X must have the columns of the fit, 2; got 1", data=X[:, :1]),
+        bad("those of the fit: the coefficients of model do not minimise", data=X[::-1]),
+        bad("those of the fit", "mae", target=Y + X[:, 0]),
+        bad("those of the fit", "huber", sample_weight=1.0 + (X[:, 0] > 0) * 9.0),
+        bad("inconsistent numbers of samples", target=Y[:-1]),
+        bad("sample_weight must be >= 0", sample_weight=-np.ones(60)),
+        bad("NaN", data=np.where(X > 2.0, np.nan, X)),
+    ],
+)
+def test_bad_input(match, model, data, target, error, kwargs):
+    with pytest.raises(error, match=match):
+        infer(MODELS[model], data, target, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "match"),
+    [
+        (LinearRegressor(), ValueError, "not fitted"),
+        (LinearRegression().fit(X, Y), ValueError, "model must be a LinearRegressor"),
+        (LinearRegressor(alpha=0.1).fit(X, Y), ValueError, "model must have alpha=0"),
+        (LinearRegressor().fit(FRAME, Y), ValueError, r"columns of the fit.*got \['b', 'a'\]"),
+        (LinearRegressor().fit(X, np.c_[Y, Y]), ValueError, "y must have the 2 targets"),
+        ("mse", ValueError, "estimator must be a fitted regressor"),
+    ],
+)
+def test_a_model_that_is_none(model, error, match):
+    data = pd.DataFrame(X, columns=["b", "a"]) if "columns" in match else X
+    with pytest.raises((error, NotFittedError), match=match):
+        infer(model, data, Y)
+
+
+def test_too_few_rows_and_a_scale_of_zero():
+    with pytest.raises(ValueError, match="more rows than independent columns, 3 with the interc"):
+        infer(LinearRegressor().fit(X[:3], Y[:3]), X[:3], Y[:3])
+    line = 2.0 * X[:, 0]
+    with pytest.warns(UserWarning, match="scale"):
+        model = LinearRegressor("huber", scale="mad").fit(X, line)
+    with pytest.raises(ValueError, match="model must have a positive scale_"):
+        infer(model, X, line)
+
+
+def test_names_pipelines_searches_and_several_targets():
+    found = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    assert found.names == ("intercept", "height", "a<b")
+    pipe = make_pipeline(StandardScaler(), LinearRegressor("huber")).fit(FRAME, Y)
+    other = infer(pipe, FRAME, Y)
+    assert other.names == found.names
+    Z = StandardScaler().fit_transform(X)
+    wanted = infer(LinearRegressor("huber").fit(Z, Y), Z, Y)
+    np.testing.assert_allclose(other.std_err, wanted.std_err)
+    search = LinearRegressorCV("huber").fit(X, Y)
+    wanted = infer(LinearRegressor("huber", delta=search.delta_).fit(X, Y), X, Y)
+    np.testing.assert_allclose(infer(search, X, Y).std_err, wanted.std_err)
+    both = infer(LinearRegressor().fit(X, np.c_[Y, -2.0 * Y]), X, np.c_[Y, -2.0 * Y])
+    np.testing.assert_allclose(both[1].std_err, 2.0 * both[0].std_err)
+
+
+def test_groups_may_have_any_labels_and_choose_the_covariance():
+    groups = np.arange(60) // 4
+    found = infer(MODELS["mse"], X, Y, groups=groups)
+    labels = [f"family {g}" for g in groups]
+    other = infer(MODELS["mse"], X, Y, groups=labels)
+    np.testing.assert_allclose(other.interval, found.interval, rtol=1e-12)
+    weights = np.arange(60) % 3 + 0.0
+    model = LinearRegressor().fit(X, Y, weights)
+    kept = weights > 0
+    found = infer(model, X, Y, weights, groups=groups)
+    other = infer(model, X[kept], Y[kept], weights[kept], groups=groups[kept])
+    np.testing.assert_array_equal(found.std_err, other.std_err)
+
+
+def test_the_table_as_text_html_frame_and_latex():
+    found = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y, level=0.9)
+    lines = str(found).splitlines()
+    assert lines[0] == 'mse, cov="HC3": 60 rows, 57 degrees of freedom'
+    assert lines[1].split() == ["coef", "std", "err", "t", "P>|t|", "[0.05", "0.95]"]
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert repr(found) == str(found)
+    html = found._repr_html_()
+    assert "<th>a&lt;b</th>" in html
+    assert html.count("<tr>") == 4
+    frame = found.to_frame()
+    assert list(frame.index) == list(found.names)
+    np.testing.assert_array_equal(frame[["lower", "upper"]], found.interval)
+    pytest.importorskip("jinja2")
+    latex = found.to_latex(caption="Heights")
+    assert "begin{tabular}" in latex
+    assert "Heights" in latex
+
+
+def test_rank_intervals_have_no_standard_errors():
+    found = infer(MODELS["mae"], FRAME.to_numpy(), Y, cov="rank-nid")
+    lines = str(found).splitlines()
+    assert lines[1].split() == ["coef", "[0.025", "0.975]"]
+    assert np.isnan(found.std_err).all()
+    assert np.all((found.interval[:, 0] < found.coef) & (found.coef < found.interval[:, 1]))
+    for call in (lambda: found.predict(X), lambda: found.test("x0")):
+        with pytest.raises(ValueError, match="cov='rank-nid' has intervals only"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("R", "q", "match"),
+    [
+        ("weight", 0.0, "R must name coefficients"),
+        ([1.0, 2.0], 0.0, "R must have 3 columns"),
+        ([[0, 1, 0], [0, 2, 0]], 0.0, "R must have independent rows"),
+        ([0, np.nan, 0], 0.0, "R must be finite"),
+        ("x0", [1.0, 2.0], "q must be a number, or one per row of R"),
+    ],
+)
+def test_bad_hypotheses(R, q, match):
+    with pytest.raises(ValueError, match=match):
+        infer(MODELS["mse"], X, Y).test(R, q)
+
+
+def test_bad_rows_to_predict():
+    named = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    with pytest.raises(ValueError, match="X must have the columns"):
+        named.predict(FRAME[["a<b", "height"]])
+    np.testing.assert_allclose(named.predict(FRAME).std_err, named.predict(X).std_err, rtol=1e-12)
+    found = infer(MODELS["mse"], X, Y)
+    with pytest.raises(ValueError, match=r"X must be of shape \(n_samples, 2\)"):
+        found.predict(X[:, :1])
+    with pytest.raises(ValueError, match="X must be finite"):
+        found.predict(X * np.nan)
+
+
+def test_inputs_are_left_alone():
+    data, target, weights = X.copy(), Y.copy(), np.ones(60)
+    for model in MODELS.values():
+        before = {key: np.copy(value) for key, value in vars(model).items()}
+        infer(model, data, target, weights)
+        for key, value in before.items():
+            np.testing.assert_array_equal(vars(model)[key], value)
+    np.testing.assert_array_equal(data, X)
+    np.testing.assert_array_equal(target, Y)
