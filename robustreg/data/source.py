@@ -13,7 +13,7 @@ machines. So a pass has the same bits whoever runs it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,7 +59,8 @@ class Sums:
 
     def __add__(self, other):
         record: Any = self  # every subclass is a dataclass
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(record))
+        names = record.__dataclass_fields__  # less work than ``fields``, for each part and fit
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
         return type(self)(*(None if a is None else a + b for a, b in pairs))
 
 

@@ -30,34 +30,48 @@ LEAST_FITS = 3  # for fewer a product of matrices gains nothing
 
 
 class Levels:
-    """A dense part whose X is C (k, p), and the ``frames`` of the fits that ask, by number."""
+    """A dense part whose X is C (k, p), and the ``frames`` of the fits that ask, by number.
+
+    Its ``columns`` are [C, 1, y - shift] (k, p + 2).
+    """
 
     def __init__(self, part: Part, frames: dict[int, Frame]):
-        self.C, self.y, self.w, self.begin = part.X, part.y[0], part.w, part.begin
-        self.frames, self.n_fits = frames, len(part.y)
         self.frame = next(iter(frames.values()))
-        self.of_all = self.adjoints(np.ones((1, len(self.y))))[0]
+        k, p = part.X.shape
+        self.columns = np.empty((k, p + 2))
+        self.columns[:, :p], self.columns[:, p] = part.X, 1.0
+        np.subtract(part.y[0], self.frame.y_shift, out=self.columns[:, p + 1])
+        self.C, self.w, self.begin = part.X, part.w, part.begin
+        self.frames, self.n_fits = frames, len(part.y)
+        self.of_all = self.adjoints(np.ones((1, k)))[0]
 
     def residuals(self, phis: dict[int, np.ndarray]) -> np.ndarray:
-        """R (n_fits, k) in the units of y; of those that do not ask, y."""
-        slopes, levels = np.zeros((self.n_fits, self.C.shape[1])), np.zeros((self.n_fits, 1))
+        """R (n_fits, k) in the units of y; 0 for fits that do not ask."""
+        p = self.C.shape[1]
+        combination = np.zeros((self.n_fits, p + 2))
         for j, phi in phis.items():
             frame = self.frames[j]
-            slopes[j] = frame.y_scale * frame.spread(phi[: frame.rank])
-            levels[j] = frame.y_shift + (frame.y_scale * phi[-1] if frame.intercept else 0.0)
-        R = np.dot(slopes, self.C.T)
-        np.subtract(self.y, R, out=R)
-        R -= levels
-        return R
+            combination[j, :p] = -frame.y_scale * frame.spread(phi[: frame.rank])
+            combination[j, p] = -frame.y_scale * phi[-1] if frame.intercept else 0.0
+            combination[j, p + 1] = 1.0
+        return np.dot(combination, self.columns.T)
 
     def adjoints(self, V: np.ndarray) -> np.ndarray:
         """H (K, m) of V (K, k)."""
-        return self.frame.adjoint(self.C, V if self.w is None else V * self.w)
+        return self._of_columns(np.dot(V if self.w is None else V * self.w, self.columns))
 
     def adjoint_of(self, rows: np.ndarray) -> np.ndarray:
         """The sum of w z over some rows, (m,)."""
         w = np.ones(len(rows)) if self.w is None else self.w[rows]
-        return self.frame.adjoint(rows_of(self.C, rows), w)
+        return self._of_columns(np.dot(w, rows_of(self.columns, rows)))
+
+    def _of_columns(self, sums: np.ndarray) -> np.ndarray:
+        """Sums over rows of the columns of Z (..., m), from those of ``columns`` (..., p + 2)."""
+        p = self.C.shape[1]
+        slopes = self.frame.unit * sums[..., :p][..., self.frame.kept]
+        if not self.frame.intercept:
+            return slopes
+        return np.concatenate([slopes, sums[..., p : p + 1]], axis=-1)
 
     def total(self, values: np.ndarray) -> float:
         """The sum of w times values (k,)."""
@@ -68,27 +82,28 @@ def descents(part: Levels, asked: dict[int, tuple]) -> dict[int, Descent]:
     """``descent`` of each fit."""
     R, found = part.residuals({j: phi for j, (_, _, phi) in asked.items()}), {}
     H = part.adjoints((R > 0.0).astype(np.float64))
+    np.abs(R, out=R)
     for j, (loss, width, _) in asked.items():
-        near = np.abs(R[j]) <= width * loss.half_jump * part.frames[j].y_scale
+        near = R[j] <= width * loss.half_jump * part.frames[j].y_scale
+        curvature = np.count_nonzero(near) if part.w is None else np.dot(part.w, near)
         adjoint = (loss.upper - loss.lower) * H[j] + loss.lower * part.of_all
-        found[j] = Descent(adjoint, part.total(near) / width)
+        found[j] = Descent(adjoint, float(curvature / width))
     return found
 
 
 def settles(part: Levels, asked: dict[int, tuple]) -> dict[int, Settled]:
     """``settle`` of each fit."""
     R = part.residuals({j: rule.phi for j, (_, rule, _) in asked.items()})
-    A, opened = np.zeros(R.shape), {}
+    A, opened = (R > 0.0).astype(np.float64), {}
     for j, (_, rule, _) in asked.items():
         opened[j] = np.flatnonzero(np.abs(R[j]) < rule.width * part.frames[j].y_scale)
-        np.greater(R[j], 0.0, out=A[j])
         A[j, opened[j]] = 0.0
     H, found = part.adjoints(A), {}
     for j, (loss, _, most) in asked.items():
         rows, scale = opened[j], part.frames[j].y_scale
-        w = np.ones(len(rows)) if part.w is None else part.w[rows]
+        w, r = np.ones(len(rows)) if part.w is None else part.w[rows], R[j, rows]
         h = loss.upper * H[j] + loss.lower * (part.of_all - H[j] - part.adjoint_of(rows))
-        right, r = part.total(A[j] * R[j]), R[j, rows]
+        right = np.dot(A[j] if part.w is None else A[j] * part.w, R[j])
         cost = loss.upper * right + loss.lower * (part.total(R[j]) - right - w @ r)
         kept = [rows + part.begin], [rows_of(part.C, rows)], [r / scale], [w]
         found[j] = Settled(None, h, float(cost / scale), Kept(most, len(rows), *kept))
@@ -99,23 +114,23 @@ def verifies(part: Levels, asked: dict[int, tuple]) -> dict[int, Verified]:
     """``verify`` of each fit."""
     then = part.residuals({j: rule.phi for j, (_, _, _, rule, _) in asked.items()})
     now = part.residuals({j: phi for j, (_, phi, _, _, _) in asked.items()})
-    A, wrong, opened = np.zeros(then.shape), {}, {}
+    above, size = then > 0.0, np.abs(then, out=then)
+    moved, wrong, opened = above != (now > 0.0), {}, {}
     for j, (_, _, _, rule, more) in asked.items():
-        is_open = np.abs(then[j]) < rule.width * part.frames[j].y_scale
+        is_open = size[j] < rule.width * part.frames[j].y_scale
         first, last = np.searchsorted(more, (part.begin, part.begin + len(is_open)))
         is_open[more[first:last] - part.begin] = True
-        above = then[j] > 0.0
-        moved = np.flatnonzero((above != (now[j] > 0.0)) & ~is_open)
-        wrong[j] = moved[now[j, moved] != 0.0] + part.begin  # at its end a row belongs to its zone
-        np.logical_and(above, ~is_open, out=A[j])
         opened[j] = np.flatnonzero(is_open)
-    H, found = part.adjoints(A), {}
+        above[j, opened[j]] = moved[j, opened[j]] = False
+        rows = np.flatnonzero(moved[j])
+        wrong[j] = rows[now[j, rows] != 0.0] + part.begin  # at its end a row belongs to its zone
+    H, found = part.adjoints(above.astype(np.float64)), {}
     for j, (loss, _, far, _, _) in asked.items():
         rows, r, scale = opened[j], now[j], part.frames[j].y_scale
         adjoint = loss.upper * H[j] + loss.lower * (part.of_all - H[j] - part.adjoint_of(rows))
-        right = part.total(np.maximum(r, 0.0))
-        cost = near = (loss.upper * right - loss.lower * (right - part.total(r))) / scale
-        if max(r.max(), -r.min()) > far * scale:
+        size = np.abs(r)
+        cost = near = (loss.half_jump * part.total(size) + loss.middle * part.total(r)) / scale
+        if size.max() > far * scale:
             near = part.total(loss.value(np.clip(r / scale, -far, far)))
         found[j] = Verified(cost, near, adjoint, len(rows), [wrong[j]], [], [])
     return found

@@ -68,6 +68,16 @@ def test_levels_share_their_passes():
     np.testing.assert_allclose(process.coefs[[0, 9]], direct.coefs, rtol=1e-10)
 
 
+def test_a_large_offset_of_y_costs_a_level_no_more_digits_than_alone():
+    X, y = table(20_000, 3, seed=6)
+    y = y + 1e9
+    process = quantile_process(X, y, FEW)
+    assert process.work.way == "passes"
+    for k, level in enumerate(FEW):
+        alone = LinearRegressor("quantile", quantile=level).fit(X, y)
+        np.testing.assert_allclose(process.coefs[k], alone.coef_, rtol=1e-11)
+
+
 def test_predictions_and_crossings():
     X, y = table(500, seed=5)
     process = quantile_process(X, y, [0.9, 0.1, 0.5, 0.5])
