@@ -112,11 +112,11 @@ def settles(part: Levels, asked: dict[int, tuple]) -> dict[int, Settled]:
 
 def verifies(part: Levels, asked: dict[int, tuple]) -> dict[int, Verified]:
     """``verify`` of each fit."""
-    then = part.residuals({j: rule.phi for j, (_, _, _, rule, _) in asked.items()})
-    now = part.residuals({j: phi for j, (_, phi, _, _, _) in asked.items()})
+    then = part.residuals({j: rule.phi for j, (_, _, _, rule, *_) in asked.items()})
+    now = part.residuals({j: phi for j, (_, phi, *_) in asked.items()})
     above, size = then > 0.0, np.abs(then, out=then)
     moved, wrong, opened = above != (now > 0.0), {}, {}
-    for j, (_, _, _, rule, more) in asked.items():
+    for j, (_, _, _, rule, more, _) in asked.items():
         is_open = size[j] < rule.width * part.frames[j].y_scale
         first, last = np.searchsorted(more, (part.begin, part.begin + len(is_open)))
         is_open[more[first:last] - part.begin] = True
@@ -125,7 +125,7 @@ def verifies(part: Levels, asked: dict[int, tuple]) -> dict[int, Verified]:
         rows = np.flatnonzero(moved[j])
         wrong[j] = rows[now[j, rows] != 0.0] + part.begin  # at its end a row belongs to its zone
     H, found = part.adjoints(above.astype(np.float64)), {}
-    for j, (loss, _, far, _, _) in asked.items():
+    for j, (loss, _, far, *_) in asked.items():
         rows, r, scale = opened[j], now[j], part.frames[j].y_scale
         adjoint = loss.upper * H[j] + loss.lower * (part.of_all - H[j] - part.adjoint_of(rows))
         size = np.abs(r)
