@@ -51,7 +51,9 @@ def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool)
     if unlike or not start.typical > 0.0:
         return _of_whole_sample(problem, tally, enough)
     loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
-    width = CORNER * start.typical / loss.steepest
+    width = CORNER * start.typical / loss.half_jump
+    if loss.is_corner and problem.frame.intercept:  # where few rows are on one side, their end
+        width *= 4.0 * loss.level * (1.0 - loss.level)
     for _ in range(STEPS):
         seen = yield Pass(descent, problem.frame, (loss, width, phi))
         factor = linalg.factor(start.gram * (seen.curvature / start.weight) + L.T @ L)

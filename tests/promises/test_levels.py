@@ -68,6 +68,14 @@ def test_levels_share_their_passes():
     np.testing.assert_allclose(process.coefs[[0, 9]], direct.coefs, rtol=1e-10)
 
 
+def test_extreme_levels_share_their_passes_too():
+    X, y = table(100_000, 5, seed=7)
+    process = quantile_process(X, y, [0.01, 0.02, 0.98, 0.99])
+    assert process.work.way == "passes"
+    assert process.work.n_kept <= 10_000
+    assert process.converged.all()
+
+
 def test_a_large_offset_of_y_costs_a_level_no_more_digits_than_alone():
     X, y = table(20_000, 3, seed=6)
     y = y + 1e9
