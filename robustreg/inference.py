@@ -188,7 +188,7 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
     """The inference for one target y (n,)."""
     source = make_source(X, np.ascontiguousarray(y), w)
     with np.errstate(all="ignore"):
-        fit, at_fit = first_look(source, bool(model.fit_intercept), b, b0, loss)
+        fit, at_fit = first_look(source, bool(model.fit_intercept), model.rank_, b, b0, loss)
         n, rank = source.weight, fit.at.rank
         if n <= rank:
             raise ValueError(

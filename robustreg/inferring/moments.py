@@ -145,15 +145,16 @@ def slopes(part: Part, fit: Fitted) -> Slopes:
 
 
 def first_look(
-    source: Source, fit_intercept: bool, b: np.ndarray, b0: float, loss: Loss
+    source: Source, fit_intercept: bool, rank: int, b: np.ndarray, b0: float, loss: Loss
 ) -> tuple[Fitted, Slopes]:
     """(the fit in coordinates for all rows, the sums at it), in one pass if columns are not
-    dependent. All is in the units of the data; Refused if these are too extreme.
+    dependent. ``rank`` is that of the fit. All is in the units of the data; Refused if they are too
+    extreme.
     """
     frame = frames_of(source, fit_intercept)[0]  # whatever the weights
     whole = make_fitted(of_frame(frame, np.eye(frame.n_cols)), b, b0, loss)
     sums = sweep(source, slopes, whole)
-    at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score))
+    at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score), rank)
     return make_fitted(at, b, b0, loss), sums
 
 
