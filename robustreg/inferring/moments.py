@@ -80,7 +80,7 @@ class Seen:
 def seen(part: Part, fit: Fitted) -> Seen:
     """What a kernel needs of a part."""
     C, t = fit.at.frame.centred(part), fit.at.frame.target(part)
-    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum())
+    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum()) + 64.0 * fit.at.frame.rounding(fit.phi)
     r = fit.at.frame.residual_of(t, C, fit.phi)
     zone = fit.scaled.zone(r)
     close = np.flatnonzero(fit.scaled.distance(r) <= noise) if fit.loss.is_bounded else ()
