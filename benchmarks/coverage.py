@@ -3,6 +3,7 @@
 2,000 samples of 200 rows, a feature, an indicator and an intercept, for each kind of errors, and
 for each loss the covariances that assume no more than what holds. A cell is the part of the samples
 whose interval covers the slope of the feature, in percent; the standard error of a cell is 0.5.
+About five minutes on one core.
 """
 
 import argparse

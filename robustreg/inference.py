@@ -54,13 +54,13 @@ def infer(
         Fitted, with ``alpha=0``; or a pipeline or search that ends with one, whose X is what the
         steps before make of it.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data it was fitted to.
+        The data it was fitted to. Data on Dask are brought into memory.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
         The weights of the fit, which count repeats: 2 is the row twice, in the number of rows, too.
-        Weights that are no counts give the standard errors of as many rows as they add up to; with
-        ``cov="cluster"`` and each row a group, they do not.
+        Weights that are no counts give the standard errors of as many rows as they add up to. With
+        each row a group of its own, what they add up to counts in the corrections of few rows only.
     cov : str or None, default=None
         What is assumed of the errors; the page "How sure is a coefficient" compares them.
 
@@ -73,8 +73,8 @@ def infer(
           inversion of rank tests, as quantreg; for up to about 10,000 rows), ``"cluster"``,
           ``"bootstrap"``.
 
-        None: the default of the loss, which assumes only that rows are independent; with ``groups``
-        ``"cluster"``.
+        None: with ``groups`` ``"cluster"``; else the default of the loss. It assumes that rows are
+        independent, and ``"nid"`` that the neighbouring quantiles are linear in X, too.
     groups : array-like of shape (n_samples,) or None, default=None
         The cluster of each row, any labels: rows of one may depend on each other. Required with
         ``cov="cluster"``; with ``"bootstrap"`` clusters are drawn, and not rows.
@@ -188,7 +188,7 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
     """The inference for one target y (n,)."""
     source = make_source(X, np.ascontiguousarray(y), w)
     with np.errstate(all="ignore"):
-        fit, at_fit = first_look(source, bool(model.fit_intercept), b, b0, loss)
+        fit, at_fit = first_look(source, bool(model.fit_intercept), model.rank_, b, b0, loss)
         n, rank = source.weight, fit.at.rank
         if n <= rank:
             raise ValueError(

@@ -25,6 +25,9 @@ from ..passes.least_squares import WELL_CONDITIONED, NormalEquations
 
 # Share of the terms of a sum: a smaller sum is 0. A safe margin above rounding.
 ROUNDED = 1e-9
+# Part of a direction that changes no fitted value, in columns of unit size: a column with less has
+# none in it. A safe margin above what is left of a direction by rounding.
+NO_PART = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +85,8 @@ def of_frame(frame: Frame, gram: np.ndarray) -> Coordinates:
     return Coordinates(frame, None, gram, _back(frame), _null(frame))
 
 
-def make_coordinates(source: Source, frame: Frame, sums: NormalEquations) -> Coordinates:
-    """Coordinates for all rows, whose ``sums`` in the frame are known.
+def make_coordinates(source: Source, frame: Frame, sums: NormalEquations, rank: int) -> Coordinates:
+    """Coordinates for all rows, whose ``sums`` in the frame are known; ``rank`` is that of the fit.
 
     That takes no pass, one to four where columns are dependent, one where they are nearly so.
     """
@@ -96,7 +99,7 @@ def make_coordinates(source: Source, frame: Frame, sums: NormalEquations) -> Coo
             sums = sums.of(frame)
     if linalg.factor(sums.gram).rcond >= WELL_CONDITIONED:
         return of_frame(frame, sums.gram)
-    return _orthogonal(source, frame)
+    return _orthogonal(source, frame, rank)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,16 +118,19 @@ def triangle(part: Part, frame: Frame) -> Triangle:
     return Triangle(linalg.triangle_of(Z if part.w is None else np.sqrt(part.w)[:, None] * Z))
 
 
-def _orthogonal(source: Source, frame: Frame) -> Coordinates:
-    """Coordinates D = Z T with D'diag(w)D = I."""
+def _orthogonal(source: Source, frame: Frame, rank: int) -> Coordinates:
+    """Coordinates D = Z T with D'diag(w)D = I, of as many columns as the fit has, or fewer."""
     R = sweep(source, triangle, frame).R
     size = np.linalg.norm(R, axis=0)
     size = np.where(size > 0.0, size, 1.0)
     found = linalg.spectrum(R / size)
-    T = found.V / found.sigma / size[:, None]
-    A = _back(frame)
-    null = np.column_stack([_null(frame), A @ (found.N / size[:, None])])
-    return Coordinates(frame, T, np.eye(found.rank), A @ T, null)
+    k = min(found.rank, rank + frame.intercept)
+    T, A = found.V[:, :k] / found.sigma[:k] / size[:, None], _back(frame)
+    N = np.column_stack([found.N, found.V[:, k:]])
+    N = np.where(np.abs(N) > NO_PART, N, 0.0) / size[:, None]
+    null = A @ N
+    null = np.where(np.abs(null) > ROUNDED * (np.abs(A) @ np.abs(N)), null, 0.0)
+    return Coordinates(frame, T, np.eye(k), A @ T, np.column_stack([_null(frame), null]))
 
 
 def _back(frame: Frame) -> np.ndarray:

@@ -80,7 +80,7 @@ class Seen:
 def seen(part: Part, fit: Fitted) -> Seen:
     """What a kernel needs of a part."""
     C, t = fit.at.frame.centred(part), fit.at.frame.target(part)
-    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum())
+    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum()) + 64.0 * fit.at.frame.rounding(fit.phi)
     r = fit.at.frame.residual_of(t, C, fit.phi)
     zone = fit.scaled.zone(r)
     close = np.flatnonzero(fit.scaled.distance(r) <= noise) if fit.loss.is_bounded else ()
@@ -145,15 +145,16 @@ def slopes(part: Part, fit: Fitted) -> Slopes:
 
 
 def first_look(
-    source: Source, fit_intercept: bool, b: np.ndarray, b0: float, loss: Loss
+    source: Source, fit_intercept: bool, rank: int, b: np.ndarray, b0: float, loss: Loss
 ) -> tuple[Fitted, Slopes]:
     """(the fit in coordinates for all rows, the sums at it), in one pass if columns are not
-    dependent. All is in the units of the data; Refused if these are too extreme.
+    dependent. ``rank`` is that of the fit. All is in the units of the data; Refused if they are too
+    extreme.
     """
     frame = frames_of(source, fit_intercept)[0]  # whatever the weights
     whole = make_fitted(of_frame(frame, np.eye(frame.n_cols)), b, b0, loss)
     sums = sweep(source, slopes, whole)
-    at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score))
+    at = make_coordinates(source, frame, NormalEquations(sums.gram, sums.score), rank)
     return make_fitted(at, b, b0, loss), sums
 
 

@@ -303,6 +303,18 @@ def test_nearly_dependent_columns_have_the_standard_errors_of_an_orthogonal_fact
     np.testing.assert_allclose(infer(model, X, y, cov="iid").std_err, wanted, rtol=1e-6)
 
 
+def test_a_direction_that_the_fit_leaves_out_is_not_determined():
+    rng = np.random.default_rng(16)
+    X = rng.normal(size=(40, 2))
+    X = np.column_stack([X, 1e8 + X[:, 0]])  # a copy but for the last places
+    y = X[:, 1] + rng.normal(size=40)
+    model = fitted("mse", X, y)
+    found = infer(model, X, y)
+    assert found.df_resid == 40 - 1 - model.rank_
+    wanted = of("mse", None, X[:, :2], y)
+    np.testing.assert_allclose(found.std_err[2], wanted.std_err[2], rtol=0.03)
+
+
 # -- the record -------------------------------------------------------------------------------
 
 

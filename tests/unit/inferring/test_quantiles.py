@@ -33,7 +33,7 @@ def looked(X, y, tau, w=None):
     loss = corner(tau - 1.0, tau)
     found = fit(X, y[:, None], w, specification(loss, True))
     source = make_source(X, y, w)
-    return source, first_look(source, True, found.coef[0], found.intercept[0], loss)[0]
+    return source, first_look(source, True, found.rank, found.coef[0], found.intercept[0], loss)[0]
 
 
 def std_err(found, V):
