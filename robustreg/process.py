@@ -69,7 +69,7 @@ class QuantileProcess:
     work: Work
 
     def __call__(self, quantile: float) -> tuple[np.ndarray, float]:
-        """Coefficients and intercept at one of the levels.
+        """Look up the coefficients and intercept of one of the levels.
 
         Parameters
         ----------
