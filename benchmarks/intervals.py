@@ -1,4 +1,4 @@
-"""How often 95 % intervals cover the truth: python benchmarks/coverage.py
+"""How often 95 % intervals cover the truth: python benchmarks/intervals.py
 
 2,000 samples of 200 rows, a feature, an indicator and an intercept, for each kind of errors, and
 for each loss the covariances that assume no more than what holds. A cell is the part of the samples
