@@ -116,7 +116,7 @@ def verifies(part: Levels, asked: dict[int, tuple]) -> dict[int, Verified]:
     now = part.residuals({j: phi for j, (_, phi, *_) in asked.items()})
     above, size = then > 0.0, np.abs(then, out=then)
     moved, wrong, opened = above != (now > 0.0), {}, {}
-    for j, (_, _, _, rule, more, _) in asked.items():
+    for j, (_, _, _, rule, more, *_) in asked.items():
         is_open = size[j] < rule.width * part.frames[j].y_scale
         first, last = np.searchsorted(more, (part.begin, part.begin + len(is_open)))
         is_open[more[first:last] - part.begin] = True

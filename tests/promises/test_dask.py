@@ -65,7 +65,8 @@ def assert_same(here, there, tol=1e-10):
     assert hasattr(there, "outliers_") == hasattr(here, "outliers_")
     if hasattr(here, "outliers_"):
         np.testing.assert_array_equal(there.outliers_.compute(), here.outliers_)
-        np.testing.assert_allclose(there.scale_, here.scale_, rtol=1e-10)
+        # An estimated one is a fixed point up to ``tol``, which ``dual_gap_`` counts.
+        np.testing.assert_allclose(there.scale_, here.scale_, rtol=1e-9)
 
 
 def random_problem(seed):

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from problems import LOSSES
+from threadpoolctl import threadpool_limits
 
 from robustreg import LinearRegressor, certify
 from robustreg.data.blocks import Blocks
@@ -33,10 +34,13 @@ def files(tmp_path_factory):
 
 
 def memory_of(function):
-    """(what the function returns, the most bytes that it allocated at a time)."""
+    """(what the function returns, the most bytes that it allocated at a time), with one thread: each
+    has a block of its own.
+    """
     tracemalloc.start()
     try:
-        return function(), tracemalloc.get_traced_memory()[1]
+        with threadpool_limits(1):
+            return function(), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
