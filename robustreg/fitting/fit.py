@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..data.present import check_finite, rows_where
+from ..data.repeats import Merged, merged
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
 from .at_knot import at_knot, rows_of_all
 from .at_scale import Ways, at_scale
-from .repeats import Merged, merged
 from .specification import Fit, Specification, together
 from .vanishing import vanishing
 

@@ -51,6 +51,15 @@ def test_rows_that_are_not_in_the_sample_are_kept_as_they_are():
     np.testing.assert_allclose(model.coef_, few.coef_, rtol=1e-11)
 
 
+@pytest.mark.parametrize("distinct", [600, 900])
+def test_distinct_rows_of_one_slot_are_no_repeats(distinct):
+    X, y, group = repeated(distinct)
+    model = LinearRegressor("mae").fit(X[group], y[group])
+    assert N - 1.1 * distinct < model.work_.n_repeats <= N - distinct
+    few = LinearRegressor("mae").fit(X, y, np.bincount(group))
+    np.testing.assert_allclose(model.coef_, few.coef_, rtol=1e-11)
+
+
 def test_a_last_bit_makes_another_row_and_the_sign_of_zero_does_not():
     X, y, group = repeated(40)
     X, y = X[group], y[group]

@@ -1,8 +1,8 @@
 """Rows that are repeated, X and y alike, merged: a weight counts repeats.
 
-Few distinct rows fall off the fast way, since a sample of them shows hardly more than they are. Two
-rows are the same if all their entries are; a number made of the bits of a row finds, among the
-distinct rows of a sample, the one it may be equal to.
+A sample of the rows shows whether few are distinct. A hash of all bits of a row then finds the one
+of the sample that it may be equal to, and their entries are compared: what is merged is equal, and
+a row that is equal to none of the sample stays as it is.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.arrays import make_source
-from ..data.source import Part, Sums, spread_out, sweep
+from .arrays import make_source
+from .source import Part, Sums, spread_out, sweep
 
 SAMPLE = 4000  # rows that tell whether rows are repeated
-LEAST = 1000  # rows from which that is looked at
-DISTINCT = 0.25  # part of the sample that is distinct at most: it then has nearly all there are
-OTHERS = 0.1  # part of all rows that are equal to none of the sample at most
-SLOTS = 16  # bits of a row's number, which are its place in a table
-ODD = np.uint64(0x9E3779B97F4A7C15)  # multiplied by it the last bits of a number reach the first
+FEW_ROWS = 1000  # up to which it is not asked: they are fitted in milliseconds
+# Rows are merged if at most this part of the sample is distinct: it then has nearly all that there
+# are, and four times fewer rows are left at least.
+DISTINCT = 0.25
+OTHERS = 0.1  # part of all rows, equal to none of the sample, up to which they are merged
+SLOT_BITS = 16  # first bits of a hash, its slot in a table: 65,536 for up to 1,000 distinct rows
+# Multiplying by an odd number loses no bit; this one, 2^64 / golden ratio, spreads them evenly.
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+HALF, FIRST = np.uint64(32), np.uint64(64 - SLOT_BITS)  # bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,18 +49,18 @@ def merged(X, Y: np.ndarray, w: np.ndarray | None) -> Merged | None:
     where they are not much fewer.
     """
     n = len(Y)
-    if hasattr(X, "tocsr") or n < LEAST:
+    if hasattr(X, "tocsr") or n <= FEW_ROWS:
         return None
     some = spread_out(n, SAMPLE)
     if len(np.unique(Y[some, 0])) > DISTINCT * len(some):  # the usual case costs next to nothing
         return None
     source = make_source(X, Y.T, w)
     part = source.take(some)
-    numbers, places = np.unique(_numbers(part), return_index=True)
+    slots, places = np.unique(_slots(part), return_index=True)  # of two rows in a slot the first
     if len(places) > DISTINCT * len(some):
         return None
-    table = np.full(2**SLOTS, -1)
-    table[_slot(numbers)] = np.arange(len(places))
+    table = np.full(2**SLOT_BITS, -1)
+    table[slots] = np.arange(len(places))
     known = source.take(some[places])
     place = np.concatenate(sweep(source, equal_to, known, table).place)
     others = np.flatnonzero(place < 0)
@@ -71,21 +75,16 @@ def equal_to(part: Part, known: Part, table: np.ndarray) -> Places:
     """The kernel: which of the ``known`` rows each row is equal to; ``table`` has the places of
     those.
     """
-    place = table[_slot(_numbers(part))]
+    place = table[_slots(part)]
     same = np.all(known.X[place] == part.X, axis=1) & np.all(part.y == known.y[:, place], axis=0)
     return Places([np.where(same & (place >= 0), place, -1)])
 
 
-def _numbers(part: Part) -> np.ndarray:
-    """A number for each row (k,), made of all bits of its entries."""
-    number = np.zeros(part.y.shape[-1], dtype=np.uint64)
+def _slots(part: Part) -> np.ndarray:
+    """The slot (k,) of each row in a table, made of all bits of the row; of equal rows the same."""
+    hashes = np.zeros(part.y.shape[-1], dtype=np.uint64)
     for entries in (*part.X.T, *part.y):
-        number ^= (entries + 0.0).astype(np.float64).view(np.uint64)  # -0.0 is 0.0
-        number *= ODD
-        number ^= number >> np.uint64(32)
-    return number
-
-
-def _slot(numbers: np.ndarray) -> np.ndarray:
-    """Their places in the table, (k,)."""
-    return (numbers * ODD >> np.uint64(64 - SLOTS)).astype(np.intp)
+        hashes ^= (entries + 0.0).astype(np.float64).view(np.uint64)  # -0.0 becomes 0.0
+        hashes *= SPREAD
+        hashes ^= hashes >> HALF
+    return (hashes * SPREAD >> FIRST).astype(np.intp)
