@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -242,7 +243,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         ----------
         X : {array-like, sparse matrix, Dask array or frame} of shape (n_samples, n_features)
             Features: an array, a frame, or a SciPy sparse matrix or array; or a Dask array, of
-            dense or CSR chunks, or a Dask frame, which are read part by part.
+            dense or sparse chunks, or a Dask frame, which are read part by part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. For X on Dask they may be on Dask or in memory.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
@@ -272,6 +273,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         """
         with self._as_before_if_it_fails():
             fitted = self._fit(X, y, sample_weight)
+            self.__dict__.pop("_running", None)  # the rows of partial_fit are forgotten
         self._warn(fitted)  # a warning that is made an error takes nothing back
         return self
 
@@ -363,17 +365,15 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
-        n_targets = None if y.ndim == 1 else y.shape[1]
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
                 spec = replace(spec, tell=progress.tell)
-                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(n_targets))
+                fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(y.shape[1:]))
                 progress.end(fitted.work)
         except NotFiniteError:
             validate_data(self, *data, **CHECK)
             raise
         self._assign(fitted, X.dtype, y.ndim, spec.has_knots)
-        self.__dict__.pop("_running", None)
         return fitted
 
     def _partial_fit(self, X, y, sample_weight) -> Fit:
@@ -412,21 +412,19 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         try:
             with begun(self, self.verbose) as progress, one_blas_thread():
                 spec = replace(spec, tell=progress.tell)
-                source = looked_at(table, hasattr(empty, "tocsr"), sample_size(spec.loss))
+                source = looked_at(table, sample_size(spec.loss))
                 if not sum(source.lengths):  # the error for X without rows
                     validate_data(self, sketch(X), accept_sparse="csr")
                 if not source.n_rows:  # the error for weights that are all 0
                     parameters.weights(np.zeros(sum(source.lengths)), sum(source.lengths))
                 if spec.tell:
                     spec.tell("pass 1: look", source.n_rows)
-                found = fit_beyond_memory(source, spec, self._start_of(table.n_targets))
+                found = fit_beyond_memory(source, spec, self._start_of(table.layout.y_shape))
                 progress.end(found.work)
         except BadPart as bad:
             self._check_part(table, bad.number)
             raise
-        y_ndim = 1 if table.n_targets is None else 2
-        self._assign(found, empty.dtype, y_ndim, spec.has_knots)
-        self.__dict__.pop("_running", None)
+        self._assign(found, empty.dtype, 1 + len(table.layout.y_shape), spec.has_knots)
         if spec.has_knots:
             told = outside, found.coef, found.intercept, found.losses
             self.outliers_ = told_of_rows(table, source.lengths, *told)
@@ -437,7 +435,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         X, y, w = table.part(number)
         try:
             checked: Any = validate_data(self, X, y, **CHECK, reset=False)
-            parameters.weights(w, checked[0].shape[0])
+            y = np.asarray(checked[1], dtype=np.float64)
+            parameters.weights(w, len(y), or_none=True)
+            if y.shape != (wanted := (len(y), *table.layout.y_shape)):
+                raise ValueError(f"y must have the shape {wanted}; got {y.shape}.")
         except (TypeError, ValueError) as error:
             raise type(error)(f"{error} This is in part {number} of the rows.") from None
 
@@ -495,14 +496,13 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             tol=parameters.number("tol", self.tol, positive=True),
         )
 
-    def _start_of(self, n_targets: int | None):
-        """(coef (k, p), intercept (k,)) of the last fit for a warm start, or None.
-
-        ``n_targets`` is None where y has one dimension.
+    def _start_of(self, y_shape: tuple[int, ...]):
+        """(coef (k, p), intercept (k,)) of the last fit for a warm start of y (n, *y_shape), or
+        None.
         """
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        shape = (1 if n_targets is None else n_targets, getattr(self, "n_features_in_", 0))
+        shape = (prod(y_shape), getattr(self, "n_features_in_", 0))
         coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
         intercept = np.broadcast_to(np.atleast_1d(self.intercept_), coef.shape[:1])
         return (coef, intercept) if coef.shape == shape else None

@@ -1,11 +1,11 @@
-"""X, y and weights on Dask: arrays in chunks of rows, dense or CSR, and frames.
+"""X, y and weights on Dask: arrays in chunks of rows, dense or sparse, and frames.
 
 A pass is a task per part and a tree that adds up their records. The tree depends on the number of
 parts alone: the same chunks give the same bits, whoever runs the tasks. Everything goes through
 ``dask.compute``, and so to the scheduler or the client that the user chose.
 
-This file and ``dask_lazy.py`` are the only ones that know Dask, which is imported where it is used:
-who has no Dask needs none.
+This file and ``dask_lazy.py`` are the only ones that know Dask. It is imported where it is used, so
+that fits in memory need no Dask.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from math import prod
 from operator import add
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,12 @@ SPLIT_EVERY = 8  # records that one task adds up
 # Bytes of memory that a fit in memory takes for an entry of X: X itself, twice while its parts are
 # put together, and its rows in other coordinates.
 BYTES_PER_ENTRY = 32
+FLOAT = np.dtype(np.float64)  # of targets and weights
+# What can be done about too many rows, the end of an error's sentence.
+A_SAMPLE = (
+    "a sample of the rows: X[::100] and y[::100] of arrays, or frame.sample(frac=0.01) of the "
+    "frame from which both are taken."
+)
 
 
 def is_dask(X: Any) -> bool:
@@ -49,22 +56,27 @@ def sketch(X: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """How the rows of a part are stored: X has ``n_features`` columns and the ``dtype``."""
+    """What the rows of a part are like: X has ``n_features`` columns and the ``dtype``, and y the
+    shape (n, *y_shape), where ``y_shape`` is () or (k,).
+    """
 
     n_features: int
     dtype: np.dtype
+    y_shape: tuple[int, ...]
+
+    @property
+    def n_targets(self) -> int:
+        return prod(self.y_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """X, y and the weights, None without, part by part: what ``given`` makes of ``rows[i]``.
+    """X, y and the weights, or None instead of weights, part by part: ``read(layout, rows[i])``.
 
-    ``n_targets`` is None where y has one dimension. ``lengths`` are the numbers of rows, None if
-    they are not known.
+    ``lengths`` are the numbers of rows of the parts, or None if they are not known.
     """
 
     layout: Layout
-    n_targets: int | None
     has_weights: bool
     rows: list
     lengths: list[int] | None
@@ -139,9 +151,13 @@ def added(records: list) -> Any:
 
 def make_table(X: Any, y: Any, w: Any, dtype: np.dtype) -> Table:
     """The parts of X, a Dask array or frame, and of y and w, Dask or in memory."""
-    layout, has_weights = Layout(X.shape[1], np.dtype(dtype)), w is not None
     y = y if is_dask(y) or hasattr(y, "to_numpy") else np.asarray(y)
-    n_targets = y.shape[1] if y.ndim == 2 else None
+    if y.ndim not in (1, 2) or 0 in y.shape[1:]:
+        raise ValueError(
+            "y must have the shape (n_samples,) or (n_samples, n_targets), with a target or more; "
+            f"got shape {y.shape}."
+        )
+    layout, has_weights = Layout(X.shape[1], np.dtype(dtype), y.shape[1:]), w is not None
     if is_frame(X):
         X, y, w = _as_one(X, y, w)
     else:
@@ -151,7 +167,7 @@ def make_table(X: Any, y: Any, w: Any, dtype: np.dtype) -> Table:
         lengths = _counted(parts)
     y = _aligned("y", y, lengths, len(parts))
     w = _aligned("sample_weight", w, lengths, len(parts))
-    return Table(layout, n_targets, has_weights, list(zip(parts, y, w, strict=True)), lengths)
+    return Table(layout, has_weights, list(zip(parts, y, w, strict=True)), lengths)
 
 
 def _as_one(X: Any, y: Any, w: Any) -> tuple:
@@ -250,22 +266,30 @@ def _aligned(name: str, v: Any, lengths: list[int] | None, n_parts: int) -> list
     return parts
 
 
+def read(layout: Layout, rows: tuple) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """(X (n, p), y and w) of a part: X an array of the dtype or a CSR matrix, y float64, and w
+    float64 (n,) or None. TypeError or ValueError where they are not numbers.
+    """
+    X, y, w = given(rows)
+    if sparse.issparse(y) or sparse.issparse(w):
+        raise TypeError("y and sample_weight must be dense.")
+    X, y = stored(X, layout.dtype), stored(y, FLOAT)
+    if w is not None:
+        w = stored(w, FLOAT)
+        w = np.full(y.shape[:1], w) if w.ndim == 0 else w
+    return X, y, w
+
+
 def stored(X: Any, dtype: np.dtype) -> Any:
-    """X of a part as an array of the dtype, or a sparse matrix."""
+    """X, y or w of a part as an array of the dtype, or a CSR matrix."""
     if np.iscomplexobj(X):
         raise TypeError("Complex data not supported.")
     if sparse.issparse(X):
-        return X
+        return X.tocsr()
     if hasattr(X, "to_numpy"):
         missing = {"na_value": np.nan} if dtype.kind == "f" else {}
         return X.to_numpy(dtype=dtype, **missing)
     return np.asarray(X, dtype=dtype)
-
-
-def numbers(v: Any, n: int) -> np.ndarray:
-    """Targets or weights of a part with n rows, float64 (n,) or (n, k)."""
-    v = stored(v, np.dtype(np.float64))
-    return np.full(n, v) if v.ndim == 0 else v
 
 
 def in_memory(what: str, *data: Any) -> tuple:
@@ -280,8 +304,8 @@ def in_memory(what: str, *data: Any) -> tuple:
     if size > room:
         raise ValueError(
             f"X, y and sample_weight have {size:,} numbers on Dask: {what} is done in memory, "
-            f"which has room for {room:,.0f}. Give it a sample of the rows, as "
-            "X.sample(frac=0.01); LinearRegressor itself fits all rows on Dask."
+            f"which has room for {room:,.0f}. LinearRegressor.fit takes all rows on Dask; give "
+            f"this {A_SAMPLE}"
         )
     return compute(*data)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .blocks import NotFiniteError, fitted_values
-from .dask import Layout, Table, given, is_frame, numbers, stored, with_whole_rows
+from .dask import Layout, Table, is_frame, read, stored, with_whole_rows
 
 
 def told_of_rows(table: Table, lengths: list[int], function: Callable, *arguments: Any) -> Any:
@@ -19,8 +19,7 @@ def told_of_rows(table: Table, lengths: list[int], function: Callable, *argument
     import dask.array as da
     from dask.delayed import delayed
 
-    layout = delayed(table.layout, traverse=False)
-    columns = () if table.n_targets is None else (table.n_targets,)
+    layout, columns = delayed(table.layout, traverse=False), table.layout.y_shape
     parts = zip(table.rows, lengths, strict=True)
     tasks = [(delayed(of_part)(layout, function, arguments, rows), n) for rows, n in parts]
     return da.concatenate([da.from_delayed(task, (n, *columns), dtype=bool) for task, n in tasks])
@@ -28,9 +27,7 @@ def told_of_rows(table: Table, lengths: list[int], function: Callable, *argument
 
 def of_part(layout: Layout, function: Callable, arguments: tuple, rows: tuple) -> Any:
     """The task of ``told_of_rows``."""
-    X, y, _ = given(rows)
-    X = stored(X, layout.dtype)
-    y = numbers(y, X.shape[0])
+    X, y, _ = read(layout, rows)
     found = function(X, y.reshape(len(y), -1), *arguments)
     return found if y.ndim == 2 else found[:, 0]
 

@@ -22,8 +22,8 @@ from scipy import sparse
 
 from .arrays import make_source
 from .blocks import rows_of
-from .dask import Layout, Table, given, numbers, stored
-from .drawn import Drawn, drawn_of_part, quota
+from .dask import Layout, Table, read
+from .drawn import Drawn, drawn_of_part, quota, stacked
 from .source import Part, Sums, spread_out
 from .threads import one_blas_thread
 
@@ -35,16 +35,16 @@ ENOUGH = 0.75
 
 
 class BadPart(Exception):
-    """The part with this number cannot be fitted; what is wrong with it its rows tell."""
+    """The part with this ``number`` cannot be fitted. Its rows tell what is wrong with it."""
 
     def __init__(self, number: int):
-        super().__init__(number)
+        super().__init__(f"Part {number} of the rows cannot be fitted.")
         self.number = number
 
 
-def looked_at(table: Table, is_sparse: bool, sample_size: Callable[[int, int], int]) -> DaskSource:
+def looked_at(table: Table, sample_size: Callable[[int, int], int]) -> DaskSource:
     """The source for a table, in one pass; BadPart if a part of it cannot be fitted."""
-    asked = Looking(table.layout, table.n_targets, sample_size, len(table.rows), table.lengths)
+    asked = Looking(table.layout, sample_size, len(table.rows), table.lengths)
     try:
         looked = table.ask("look", look, asked)
     except Exception as error:
@@ -52,7 +52,7 @@ def looked_at(table: Table, is_sparse: bool, sample_size: Callable[[int, int], i
         raise
     if looked.bad:
         raise BadPart(looked.bad[0])
-    return DaskSource(table, looked, is_sparse)
+    return DaskSource(table, looked)
 
 
 class DaskSource:
@@ -64,15 +64,16 @@ class DaskSource:
 
     in_memory = False
 
-    def __init__(self, table: Table, looked: Looked, is_sparse: bool):
-        self.table, self.which, self.is_sparse = table, None, is_sparse
-        self.n_looks = 1
+    def __init__(self, table: Table, looked: Looked):
+        self.table, self.which, self.n_looks = table, None, 1
         self.n_rows, self.n_features = sum(looked.n), table.layout.n_features
         self.n_entries, self.weight = looked.n_entries, looked.weight
         self.lengths, self.begins = looked.n_given, np.cumsum([0, *looked.n])
         least, largest = min(looked.least, default=1.0), max(looked.largest, default=1.0)
         self.weight_range = (least, largest) if table.has_weights else None
         self.drawn = looked.drawn
+        # What a Dask array says of its chunks may be wrong, so the rows tell.
+        self.is_sparse = any(sparse.issparse(X) for X in looked.drawn.X)
 
     @property
     def most_kept(self) -> int:
@@ -98,7 +99,7 @@ class DaskSource:
         return self._sampled(count)[0]
 
     def draw(self, size: int) -> int:
-        size = min(size, MOST_KEPT // (self.n_features + 1), self.n_rows)
+        size = min(size, self.most_kept)
         if ENOUGH * size <= len(self._weights):
             return 0
         arguments = (size / self.n_rows,)
@@ -124,20 +125,23 @@ class DaskSource:
     @property
     def n_targets(self) -> int:
         if self.which is None:
-            return self.table.n_targets or 1
+            return self.table.layout.n_targets
         return 1 if isinstance(self.which, int) else self.which.stop - self.which.start
 
+    @property
+    def _first(self) -> int:
+        """The number of the first of the targets ``which``."""
+        return self.which.start if isinstance(self.which, slice) else self.which or 0
+
     def target(self, k: int) -> DaskSource:
-        first = self.which.start if isinstance(self.which, slice) else self.which or 0
-        return self._of(first + k)
+        return self._of(self._first + k)
 
     def stacked(self) -> DaskSource:
-        first = self.which.start if isinstance(self.which, slice) else self.which or 0
-        return self._of(slice(first, first + self.n_targets))
+        return self._of(slice(self._first, self._first + self.n_targets))
 
     def groups(self, most: int) -> list[DaskSource]:
         """The same rows with at most so many targets each, of all of them."""
-        k = self.table.n_targets or 1
+        k = self.table.layout.n_targets
         if min(k, most) == 1:
             groups = [self._of(j) for j in range(k)]
         else:
@@ -168,7 +172,7 @@ class Question:
     """
 
     layout: Layout
-    which: Any
+    which: int | slice | None
     kernel: Callable
     arguments: tuple
     begins: np.ndarray
@@ -177,7 +181,7 @@ class Question:
 def answer(question: Question, number: int, rows: tuple) -> Any:
     """The task of a pass: the sum of the kernel's records over the blocks of a part."""
     with one_blas_thread(), np.errstate(all="ignore"):  # found at the end of a pass
-        source = _source_of(question.layout, question.which, rows)
+        source = _source_of(*read(question.layout, rows), question.which)
         if source is None:
             return None
         begin = int(question.begins[number])
@@ -189,17 +193,13 @@ def answer(question: Question, number: int, rows: tuple) -> Any:
         return reduce(add, records)
 
 
-def rows_of_part(layout: Layout, which: Any, index: np.ndarray, rows: tuple) -> Part:
+def rows_of_part(layout: Layout, which: int | slice | None, index: np.ndarray, rows: tuple) -> Part:
     """The task of ``take``: some rows of a part."""
-    return _source_of(layout, which, rows).take(index)
+    return _source_of(*read(layout, rows), which).take(index)
 
 
-def _source_of(layout: Layout, which: Any, rows: tuple) -> Any:
+def _source_of(X: Any, y: np.ndarray, w: np.ndarray | None, which: int | slice | None) -> Any:
     """The rows of a part, as a source in memory, of the targets ``which``; None if it has none."""
-    X, y, w = given(rows)
-    X = stored(X, layout.dtype)
-    y = numbers(y, X.shape[0])
-    w = None if w is None else numbers(w, X.shape[0])
     if w is not None and not w.all():
         present = w > 0.0
         X, y, w = X[present], y[present], w[present]
@@ -211,10 +211,9 @@ def _source_of(layout: Layout, which: Any, rows: tuple) -> Any:
 
 def joined(parts: list[Part]) -> Part:
     """The rows of some parts as one."""
-    X = [part.X for part in parts]
     w = None if parts[0].w is None else np.concatenate([part.weights for part in parts])
-    X = sparse.vstack(X, format="csr") if sparse.issparse(X[0]) else np.concatenate(X)
-    return Part(X, np.concatenate([part.y for part in parts], axis=-1), w)
+    y = np.concatenate([part.y for part in parts], axis=-1)
+    return Part(stacked([part.X for part in parts]), y, w)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +243,6 @@ class Looking:
     """
 
     layout: Layout
-    n_targets: int | None
     sample_size: Callable[[int, int], int]
     n_parts: int
     lengths: list[int] | None
@@ -252,10 +250,15 @@ class Looking:
 
 def look(asked: Looking, number: int, rows: tuple) -> Looked:
     """The task of the look. It raises nothing for what is wrong with the rows."""
-    n, nothing = given(rows)[0].shape[0], Drawn([], [], [], [], [], [], [])
-    if not _is_fit(asked, rows):
-        return Looked([n], [0], [], [], 0.0, 0, nothing, [number])
-    source = _source_of(asked.layout, None, rows)
+    nothing = Drawn([], [], [], [], [], [], [])
+    bad = Looked([0], [0], [], [], 0.0, 0, nothing, [number])
+    try:
+        X, y, w = read(asked.layout, rows)
+    except (TypeError, ValueError):
+        return bad
+    if not _is_fit(asked.layout, X, y, w):
+        return bad
+    n, source = len(y), _source_of(X, y, w, None)
     if source is None:
         return Looked([n], [0], [], [], 0.0, 0, nothing, [])
     if asked.lengths is None:  # as if all parts were as long
@@ -265,24 +268,17 @@ def look(asked: Looking, number: int, rows: tuple) -> Looked:
     m = asked.layout.n_features + 1
     size = min(asked.sample_size(n_rows, m), MOST_KEPT // m)
     part = replace(source.take(slice(None)), begin=begin)
-    drawn = drawn_of_part(part, quota(begin, source.n_rows, size / n_rows))
+    with np.errstate(all="ignore"):  # what overflows is found later
+        drawn = drawn_of_part(part, quota(begin, source.n_rows, size / n_rows))
+        weight = source.weight
     least, largest = source.weight_range or (1.0, 1.0)
-    return Looked(
-        [n], [source.n_rows], [least], [largest], source.weight, source.n_entries, drawn, []
-    )
+    return Looked([n], [source.n_rows], [least], [largest], weight, source.n_entries, drawn, [])
 
 
-def _is_fit(asked: Looking, rows: tuple) -> bool:
-    """Whether the rows of a part can be fitted: numbers, finite, and as many as there should be."""
-    X, y, w = given(rows)
-    try:
-        X = stored(X, asked.layout.dtype)
-        n, p = X.shape
-        y, w = numbers(y, n), None if w is None else numbers(w, n)
-    except (TypeError, ValueError):
-        return False
-    columns = () if asked.n_targets is None else (asked.n_targets,)
-    if p != asked.layout.n_features or len(y) != n or y.shape[1:] != columns:
+def _is_fit(layout: Layout, X: Any, y: np.ndarray, w: np.ndarray | None) -> bool:
+    """Whether the rows of a part can be fitted: all finite, and as many as there should be."""
+    n = len(y) if y.ndim else 0
+    if X.shape != (n, layout.n_features) or y.shape != (n, *layout.y_shape):
         return False
     entries = [X.data if sparse.issparse(X) else X, y]
     if w is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -58,9 +59,13 @@ class Drawn(Sums):
 
     def part(self) -> Part:
         """The rows as one part."""
-        X = sparse.vstack(self.X, format="csr") if sparse.issparse(self.X[0]) else self.X[0]
-        X = np.concatenate(self.X) if isinstance(X, np.ndarray) else X
-        return Part(X, np.concatenate(self.y, axis=-1), np.concatenate(self.w))
+        return Part(stacked(self.X), np.concatenate(self.y, axis=-1), np.concatenate(self.w))
+
+
+def stacked(X: list) -> Any:
+    """Some rows of X and others below them as one: an array, or a CSR matrix if any are sparse."""
+    some_are_sparse = any(sparse.issparse(rows) for rows in X)
+    return sparse.vstack(X, format="csr") if some_are_sparse else np.concatenate(X)
 
 
 def drawn_of_part(part: Part, size: int, reach: np.ndarray | None = None) -> Drawn:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.dask import memory_for_entries
+from ..data.dask import A_SAMPLE, memory_for_entries
 from ..data.frame import SAMPLE
 from ..data.source import Refused
 from ..passes.pilot import usual_sample
@@ -37,7 +37,7 @@ def fit_beyond_memory(source: Any, spec: Specification, start: Any) -> Fit:
             raise ValueError(
                 f"X has {source.n_rows:,} rows and {source.n_features:,} columns on Dask, too many "
                 f"for memory, and they cannot be fitted in passes: {_why(reason, spec)} "
-                "Change that, or fit a sample of the rows, as X.sample(frac=0.01)."
+                f"Change that, or fit {A_SAMPLE}"
             ) from None
         if spec.tell:
             spec.tell(f"into memory: {reason}", source.n_rows)

@@ -11,7 +11,14 @@ from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from robustreg import LinearRegressor, LinearRegressorCV, certify, delta_path
+from robustreg import (
+    LinearRegressor,
+    LinearRegressorCV,
+    certify,
+    delta_path,
+    infer,
+    quantile_process,
+)
 from robustreg.data import dask as on_dask
 from robustreg.data import dask_source
 from robustreg.fitting import beyond_memory
@@ -295,6 +302,27 @@ def test_y_and_weights_may_be_in_memory_or_in_other_chunks(in_passes):
     assert_same(here, LinearRegressor("mae").fit(X, da.from_array(y), da.from_array(w)))
 
 
+SPARSE = [sparse.csr_array, sparse.csc_matrix, sparse.coo_array, sparse.dia_array]
+
+
+@pytest.mark.parametrize("said", [np.ndarray, sparse.csr_array])
+@pytest.mark.parametrize("forms", [*([kind] for kind in SPARSE), [np.array, sparse.csr_array]])
+@pytest.mark.filterwarnings("ignore:Constructing a DIA matrix")
+def test_chunks_may_be_sparse_in_any_form_whatever_the_array_says(in_passes, forms, said):
+    X, y, rng = table(1200, 3)
+    X, w = X * (rng.random(X.shape) < 0.4), rng.integers(0, 3, 1200).astype(float)
+    chunks = [
+        da.from_delayed(dask.delayed(forms[k % len(forms)])(X[i : i + 200]), (200, 3), meta=said((0, 3)))
+        for k, i in enumerate(range(0, 1200, 200))
+    ]  # fmt: skip
+    lazy = da.concatenate(chunks)
+    for loss in ("mse", "huber"):
+        here, there = LinearRegressor(loss).fit(X, y, w), LinearRegressor(loss).fit(lazy, y, w)
+        assert_same(here, there)
+        assert not there.work_.gathered
+        np.testing.assert_allclose(there.predict(lazy).compute(), here.predict(X), rtol=1e-9)
+
+
 def test_chunks_of_columns_are_put_together_with_a_message(in_passes):
     X, y, _ = table()
     here = LinearRegressor("mae").fit(X, y)
@@ -380,6 +408,14 @@ def test_where_too_many_rows_are_kept_the_sample_is_larger(in_passes, monkeypatc
     assert not there.work_.gathered
 
 
+def test_weights_that_overflow_are_fitted_in_memory_without_a_word(in_passes, recwarn):
+    X, y, _ = table(1000)
+    there = LinearRegressor("mae").fit(*parts_of(X, y, 100), 1e308)
+    assert_same(LinearRegressor("mae").fit(X, y), there)
+    assert "too large or too small to be squared" in there.work_.refused
+    assert not recwarn.list
+
+
 def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
     X, y, _ = table(200, 2)
     lazy = parts_of(X, y, 60)
@@ -387,11 +423,16 @@ def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
     np.testing.assert_array_equal(here.coef_, there.coef_)
     np.testing.assert_array_equal(delta_path(X, y).coefs, delta_path(*lazy[:1], y=lazy[1]).coefs)
     assert certify(here, *lazy).gap == certify(here, X, y).gap
+    batches = LinearRegressor("mse").partial_fit(*lazy)
+    np.testing.assert_array_equal(batches.coef_, LinearRegressor("mse").partial_fit(X, y).coef_)
     monkeypatch.setattr(on_dask, "physical_memory", lambda: 1000.0)
     for function in (
         lambda: LinearRegressorCV().fit(*lazy),
         lambda: delta_path(*lazy),
         lambda: certify(here, *lazy),
+        lambda: batches.partial_fit(*lazy),
+        lambda: infer(batches, *lazy),
+        lambda: quantile_process(*lazy, quantiles=[0.5]),
     ):
         with pytest.raises(ValueError, match=r"600 numbers on Dask: .* is done in memory"):
             function()
@@ -428,6 +469,10 @@ FAULTS = {
     "complex": lambda X, y: (X * 1j, y),
     "width": lambda X, y: (X[:, :3], y),
     "length": lambda X, y: (X, y[:50]),
+    "words in y": lambda X, y: (X, np.full(y.shape, "red")),
+    "y of one number": lambda X, y: (X, np.array(1.0)),
+    "y with an axis": lambda X, y: (X, y[:, None]),
+    "sparse y": lambda X, y: (X, sparse.csr_array(y[:, None])),
 }
 
 
@@ -440,7 +485,9 @@ def test_a_bad_part_is_the_error_of_memory_with_its_number(in_passes, fault):
     with pytest.raises((ValueError, TypeError)) as there:
         model.fit(*lazy)
     assert "in part 3 of the rows" in str(there.value)
-    if fault != "width":
+    if fault == "y with an axis":  # the other parts have none
+        assert str(there.value).startswith("y must have the shape (100,); got (100, 1).")
+    elif fault != "width":
         with pytest.raises((ValueError, TypeError)) as here:
             LinearRegressor("mae").fit(bad, bad_y)
         assert str(here.value)[:20] == str(there.value)[:20]
@@ -477,6 +524,10 @@ def test_a_part_that_raises_is_told(in_passes):
         (lambda X, y: (X[:0], y[:0]), "0 sample"),
         (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
         (lambda X, y: (X, None), "requires y to be passed"),
+        (lambda X, y: (X, 5.0), r"y must have the shape \(n_samples,\).* got shape \(\)"),
+        (lambda X, y: (X, y[0]), r"got shape \(\)"),
+        (lambda X, y: (X, y[:, None, None]), r"got shape \(1000, 1, 1\)"),
+        (lambda X, y: (X, y[:, None][:, :0]), r"with a target or more; got shape \(1000, 0\)"),
         (lambda X, y: (y, y), "Expected 2D array"),
         (lambda X, y: (X.astype(complex), y), "Complex data not supported"),
         (lambda X, y: (X[X[:, 0] > 0], y.rechunk(900)), "inconsistent numbers of samples"),
