@@ -11,16 +11,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_X_y
 
 from . import parameters
+from .data.blocks import NotFiniteError, fitted_values
 from .data.dask import in_memory
+from .data.present import repeated
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.specification import Fit, Specification
-from .paths.selection import present
 from .problem.losses import pinball
 from .problem.solution import Status, Work
 
 LEVELS = tuple(k / 20 for k in range(1, 20))
 TOL = 1e-9
+CHECK: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,11 +90,12 @@ class QuantileProcess:
         ValueError
             If quantile is not one of the levels: between them nothing is known.
         """
-        places = np.flatnonzero(self.quantiles == quantile)
-        if not len(places):
-            listed = ", ".join(f"{level:g}" for level in self.quantiles)
+        levels = self.quantiles.tolist()
+        if np.ndim(quantile) or quantile not in levels:
+            listed = ", ".join(map(repr, levels))  # all digits: 0.15 is not 0.15000000000000002
             raise ValueError(f"quantile must be one of the levels {listed}; got {quantile!r}.")
-        return self.coefs[places[0]], float(self.intercepts[places[0]])
+        k = levels.index(quantile)
+        return self.coefs[k], float(self.intercepts[k])
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted quantiles.
@@ -118,13 +121,17 @@ class QuantileProcess:
         .. [1] V. Chernozhukov, I. Fernandez-Val and A. Galichon, "Quantile and Probability Curves
            without Crossing", Econometrica 78 (2010).
         """
-        check: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
-        X = check_array(X, **check)
-        if X.shape[1] != self.coefs.shape[1]:
-            raise ValueError(
-                f"X must have the columns of the fit, {self.coefs.shape[1]}; got {X.shape[1]}."
-            )
-        return X @ self.coefs.T + self.intercepts
+        # A dense X is read once, by blocks of rows.
+        check = CHECK | {"input_name": "X"}
+        checked: Any = check_array(X, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        p = self.coefs.shape[1]
+        if checked.shape[1] != p:
+            raise ValueError(f"X must have the columns of the fit, {p}; got {checked.shape[1]}.")
+        try:
+            return fitted_values(checked, self.coefs, self.intercepts)
+        except NotFiniteError:
+            check_array(X, **check)
+            raise
 
     def crossings(self, X: Any) -> np.ndarray:
         """How many rows have a lower quantile at the higher of two neighbouring levels.
@@ -239,13 +246,16 @@ def _found(X, y, quantiles, sample_weight, alpha, fit_intercept) -> tuple[np.nda
             f"quantiles must hold numbers between 0 and 1, both excluded; got {levels[-1]:g} among "
             "its entries."
         )
-    check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
-    X, y, sample_weight = in_memory("a process", X, y, sample_weight)
-    X, y = check_X_y(X, y, **check)
+    *data, sample_weight = in_memory("a process", X, y, sample_weight)
+    check = CHECK | {"y_numeric": True}
+    # A dense X is read often enough to see what is not finite on the way.
+    X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(data[0], "tocsr"))
     y, w = np.asarray(y, dtype=np.float64), parameters.weights(sample_weight, len(y))
-    X, y, w = present(X, y, w)
     losses = tuple(pinball(float(level)) for level in levels)
     spec = Specification(losses[0], alpha, fit_intercept, "auto", 1000, TOL, losses=losses)
-    same = np.broadcast_to(y[:, None], (len(y), len(levels)))
-    with one_blas_thread():
-        return levels, fit(X, same, w, spec)
+    try:
+        with one_blas_thread():
+            return levels, fit(X, repeated(y, len(levels)), w, spec)
+    except NotFiniteError:
+        check_X_y(*data, **check)
+        raise

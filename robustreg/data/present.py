@@ -36,6 +36,21 @@ def rows_where(X: Any, present: np.ndarray) -> Any:
     return X[present]
 
 
+def repeated(y: np.ndarray, k: int) -> np.ndarray:
+    """Targets Y (n, k) that are all y (n,), which is not copied."""
+    return np.broadcast_to(y[:, None], (len(y), k))
+
+
+def is_repeated(Y: np.ndarray) -> bool:
+    """Whether the targets Y (n, k) are one, as ``repeated`` makes it."""
+    return Y.shape[1] > 1 and Y.strides[1] == 0
+
+
+def targets_where(Y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The targets Y (n, k) of some ``rows``, an index or bool array; one that is repeated is so."""
+    return repeated(Y[rows, 0], Y.shape[1]) if is_repeated(Y) else Y[rows]
+
+
 def in_memory(X: Any) -> Any:
     """X itself, or the rows that are present as one array."""
     return X[:] if isinstance(X, Present) else X

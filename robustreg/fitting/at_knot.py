@@ -13,7 +13,7 @@ import numpy as np
 from ..data.arrays import make_source
 from ..data.frame import make_frames
 from ..data.make_rows import make_rows
-from ..data.present import in_memory
+from ..data.present import in_memory, is_repeated, repeated
 from ..data.source import Dependent, Refused, Source, sweep
 from ..numerics.precision import EPS
 from ..passes.all_rows import Outcome, all_rows
@@ -51,16 +51,30 @@ def at_knot(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
     """The fit for the loss of the specification; ``rows()`` are those of X and w, for the direct
     way.
     """
+    worth = False
     try:
         check_worth(X.shape, spec)
+        worth = True
         most = LEVELS_TOGETHER if spec.losses else TOGETHER
         some = (Y[:, first : first + most] for first in range(0, Y.shape[1], most))
         return in_passes((make_source(X, _targets(y), w) for y in some), spec, start)
     except Refused as reason:
+        if worth and Y.shape[1] > 1 and spec.loss.is_bounded:
+            return _each_alone(X, Y, w, spec, start, rows)
         if spec.tell and str(reason):
             spec.tell(f"the direct way: {reason}", len(Y))
         found = direct(X, Y, w, spec, start, rows())
         return replace(found, work=replace(found.work, refused=str(reason)))
+
+
+def _each_alone(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
+    """The fits of targets of which one was refused: it takes the direct way, without the others.
+
+    Squares are refused for what X is, so that all targets are.
+    """
+    each = range(Y.shape[1])
+    starts = [None if start is None else (start[0][k : k + 1], start[1][k : k + 1]) for k in each]
+    return together([at_knot(X, Y[:, k : k + 1], w, spec.of(k), starts[k], rows) for k in each])
 
 
 def rows_of_all(X, w, spec: Specification) -> Callable:
@@ -99,8 +113,8 @@ def _targets(Y: np.ndarray) -> np.ndarray:
     """
     if Y.shape[1] == 1:
         return Y[:, 0]
-    if Y.strides[1] == 0:
-        return np.broadcast_to(np.ascontiguousarray(Y[:, 0]), Y.shape[::-1])
+    if is_repeated(Y):
+        return repeated(np.ascontiguousarray(Y[:, 0]), Y.shape[1]).T
     return np.ascontiguousarray(Y.T)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.present import check_finite, rows_where
+from ..data.present import check_finite, is_repeated, rows_where, targets_where
 from ..data.repeats import Merged, merged
 from ..numerics.memory import physical_memory
 from ..problem.duality import beyond
@@ -34,10 +34,10 @@ def fit(X, Y, w, spec: Specification, start=None, rows: Callable | None = None) 
         absent = rows_where(X, ~present)
         if isinstance(X, np.ndarray) and X.dtype.kind == "f":
             check_finite(absent)
-        found = fit(rows_where(X, present), Y[present], w[present], spec, start)
-        return _with_absent_rows(found, absent, Y[~present], present)
+        found = fit(rows_where(X, present), targets_where(Y, present), w[present], spec, start)
+        return _with_absent_rows(found, absent, targets_where(Y, ~present), present)
     if rows is None and spec.solver == "auto" and spec.loss.is_bounded:
-        distinct = merged(X, Y, w)
+        distinct = merged(X, Y[:, :1] if is_repeated(Y) else Y, w)
         if distinct is not None:
             return _with_repeats(X, Y, distinct, spec, start)
     rows = rows or rows_of_all(X, w, spec)
@@ -73,7 +73,7 @@ def _with_repeats(X, Y, distinct: Merged, spec: Specification, start) -> Fit:
     first, n_repeats = distinct.first, len(Y) - len(distinct.first)
     if spec.tell:
         spec.tell(f"{n_repeats} rows are repeats of others", len(first))
-    found = fit(X[first], Y[first], distinct.w, spec, start)
+    found = fit(X[first], targets_where(Y, first), distinct.w, spec, start)
     outliers = None if found.outliers is None else found.outliers[distinct.group]
     return replace(found, outliers=outliers, work=replace(found.work, n_repeats=n_repeats))
 

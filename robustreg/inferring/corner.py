@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
+from ..data.present import repeated
 from ..data.source import Source
 from ..fitting.fit import fit as fit_rows
 from ..fitting.specification import Specification
 from ..numerics import linalg
-from ..problem.losses import ABSOLUTE, Loss, corner
+from ..problem.losses import ABSOLUTE, Loss, pinball
 from . import density, rank
 from .moments import Fitted, Residuals, Seen, cluster_meat, residuals
 from .smooth import cluster_factor, one
@@ -125,9 +126,9 @@ def quantile_change(
 ) -> tuple[np.ndarray, float]:
     """(difference (m,) of the coefficients of the fits at tau + h and tau - h, in the frame, h)."""
     frame, h = fit.at.frame, how.part(n, fit.level)
-    losses = tuple(corner(level - 1.0, level) for level in (fit.level + h, fit.level - h))
+    losses = tuple(pinball(level) for level in (fit.level + h, fit.level - h))
     spec = replace(specification(losses[0], frame.intercept), losses=losses)
-    found = fit_rows(X, np.broadcast_to(y[:, None], (len(y), 2)), w, spec)  # they share passes
+    found = fit_rows(X, repeated(y, 2), w, spec)  # they share passes
     above, below = (frame.from_raw(*of) for of in zip(found.coef, found.intercept, strict=True))
     return above - below, h
 

@@ -71,11 +71,11 @@ class Work:
     ----------
     way : {"passes", "direct", "scipy", "sums"}
         How it was solved: in a few passes over the rows, of which only those near a knot are kept;
-        directly, with all rows in memory; by SciPy, for ``solver="scipy"``; or from sums over the
-        rows of all batches, by ``partial_fit``.
+        directly, with all rows in memory, which is said if one of several targets was; by SciPy,
+        for ``solver="scipy"``; or from sums over the rows of all batches, by ``partial_fit``.
     n_passes : int
         Passes over all rows, of every trial of a scale; one that up to 16 targets share counts
-        once. 0 on the direct way, which reads the rows as often as it iterates.
+        once. The direct way, which reads the rows as often as it iterates, adds 0.
     n_kept : int
         The most rows that a fit in passes kept open: those near a knot, or all of few rows.
     n_fixups : int

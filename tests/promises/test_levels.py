@@ -1,5 +1,6 @@
 """Many quantile levels at once: each is the fit that it is alone, in fewer passes."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -9,6 +10,9 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import LinearRegressor, certify, quantile_process
+from robustreg.data.source import Refused
+from robustreg.fitting import at_knot
+from robustreg.fitting.at_knot import LEVELS_TOGETHER
 
 FEW = [0.02, 0.3, 0.5, 0.9, 0.99]
 
@@ -86,6 +90,73 @@ def test_a_large_offset_of_y_costs_a_level_no_more_digits_than_alone():
         np.testing.assert_allclose(process.coefs[k], alone.coef_, rtol=1e-11)
 
 
+def test_more_levels_than_share_their_passes():
+    X, y = table(4000, 2, seed=8)
+    levels = np.linspace(0.02, 0.98, LEVELS_TOGETHER + 5)
+    process = quantile_process(X, y, levels)
+    assert process.work.way == "passes"
+    last = quantile_process(X, y, levels[-7:])
+    np.testing.assert_allclose(process.coefs[-7:], last.coefs, rtol=1e-10)
+
+
+def test_levels_whose_passes_are_refused_are_fitted_each_alone(monkeypatch):
+    in_passes = at_knot.in_passes
+
+    def of_one(sources, *rest):
+        sources = list(sources)
+        if sources[0].n_targets > 1:
+            raise Refused("There are several.")
+        return in_passes(sources, *rest)
+
+    monkeypatch.setattr(at_knot, "in_passes", of_one)
+    X, y = table(5000, seed=9)
+    process = quantile_process(X, y, FEW)
+    assert process.work.way == "passes"
+    check(process, X, y)
+
+
+def test_the_minimiser_of_one_level_may_not_be_unique():
+    X, y = np.zeros((10, 1)), np.arange(10.0)
+    X[:5] = 1.0
+    assert quantile_process(X, y, [0.1, 0.3, 0.7]).unique
+    assert not quantile_process(X, y, [0.1, 0.2, 0.3]).unique
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_a_memory_map_is_predicted_by_blocks(dtype, tmp_path):
+    X = np.random.default_rng(10).integers(-9, 9, (60_000, 40)).astype(dtype)
+    process = quantile_process(X[:500], X[:500, 0] + np.sin(np.arange(500.0)), [0.2, 0.7])
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", dtype=dtype, mode="r", shape=X.shape)
+    tracemalloc.start()
+    found = process.predict(mapped)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * 8 * X.size
+    expected = X.astype(float) @ process.coefs.T + process.intercepts
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    assert found.dtype == np.float64
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_what_is_not_finite_is_an_error(kind, bad):
+    X, y = table(3000, seed=11)
+    process, w = quantile_process(X, y, [0.2, 0.5, 0.8]), np.ones(3000)
+    X[2999, 1] = bad
+    w[2999] = 0.0
+    message = "X contains (NaN|infinity)"
+    for name in ("passes", "direct"):
+        with way(name), pytest.raises(ValueError, match=message):
+            quantile_process(kind(X), y, [0.2, 0.5, 0.8])
+        with way(name), pytest.raises(ValueError, match=message):
+            quantile_process(kind(X), y, [0.2, 0.5, 0.8], w)
+    with pytest.raises(ValueError, match=message):
+        process.predict(kind(X))
+    with pytest.raises(ValueError, match=message):
+        process.crossings(kind(X))
+
+
 def test_predictions_and_crossings():
     X, y = table(500, seed=5)
     process = quantile_process(X, y, [0.9, 0.1, 0.5, 0.5])
@@ -124,6 +195,11 @@ def test_levels_and_columns_that_are_not_there():
     process = quantile_process(*table(30), quantiles=[0.2, 0.8])
     with pytest.raises(ValueError, match=r"quantile must be one of the levels 0.2, 0.8; got 0.5"):
         process(0.5)
+    with pytest.raises(ValueError, match=r"one of the levels 0.2, 0.8; got \[0.2, 0.8\]"):
+        process([0.2, 0.8])
+    nearly = quantile_process(*table(30), quantiles=np.arange(1, 4) * 0.1)
+    with pytest.raises(ValueError, match=r"0.1, 0.2, 0.30000000000000004; got 0.3"):
+        nearly(0.3)
     with pytest.raises(ValueError, match="X must have the columns of the fit, 3; got 2"):
         process.predict(np.ones((4, 2)))
 

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from robustreg import LinearRegressor
 from robustreg.data.arrays import ArraySource
+from robustreg.fitting import at_knot
 from robustreg.fitting.at_knot import TOGETHER
 
 LOSSES = ["mse", "huber", "mae"]
@@ -131,10 +132,20 @@ def test_unique_is_said_of_all_targets(loss):
     np.testing.assert_allclose(both.coef_, each, rtol=1e-12, atol=1e-14)
 
 
-def test_one_target_that_passes_cannot_fit_sends_all_the_direct_way():
+def test_one_target_that_passes_cannot_fit_goes_the_direct_way_without_the_others(monkeypatch):
+    directly, direct = [], at_knot.direct
+
+    def watched(X, Y, *rest):
+        directly.append(Y)
+        return direct(X, Y, *rest)
+
+    monkeypatch.setattr(at_knot, "direct", watched)
     X, Y = data()
     Y[:, 1] = X[:, 0]
     model = LinearRegressor("mae").fit(X, Y)
     assert model.converged_
     assert model.work_.way == "direct"
     assert model.work_.refused
+    np.testing.assert_array_equal(directly, [Y[:, 1:2]])
+    for k, y in enumerate(Y.T):
+        np.testing.assert_array_equal(model.coef_[k], LinearRegressor("mae").fit(X, y).coef_)

@@ -1,5 +1,7 @@
 """The kernels for many levels make the records that each level's own kernel makes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from robustreg.passes.all_rows import all_rows
 from robustreg.passes.descent import descent
 from robustreg.passes.in_step import Pass
 from robustreg.passes.many_levels import of_many
-from robustreg.passes.settling import SettlingRule, settle, verify
+from robustreg.passes.settling import NOTHING, SettlingRule, Unknown, settle, verify
 from robustreg.problem.losses import huber, pinball
 
 N, P, LEVELS = 400, 3, (0.1, 0.5, 0.6, 0.95)
@@ -89,3 +91,34 @@ def test_what_is_not_alike_stands_alone():
     rule = SettlingRule(phis[0], 0.5, np.eye(problems[0].frame.n_cols))
     heavy = Pass(settle, problems[0].frame, (problems[0].loss, rule, N))
     assert of_many(part, passes | {0: heavy}) is None
+    rare = Unknown(np.array([1]), None, None)
+    combined = Unknown(NOTHING.rare, np.ones((P, 1)), np.zeros(1))
+    for k, (problem, unknown) in enumerate(
+        zip(problems, [NOTHING, NOTHING, NOTHING, rare], strict=True)
+    ):
+        rule = SettlingRule(phis[k], 0.5, None, unknown)
+        passes[k] = Pass(settle, problem.frame, (problem.loss, rule, N))
+    assert of_many(part, passes) is None
+    passes[3] = replace(passes[3], arguments=(problem.loss, replace(rule, unknown=combined), N))
+    assert of_many(part, passes) is None
+    passes[3] = replace(passes[3], arguments=(problem.loss, replace(rule, unknown=NOTHING), N))
+    assert of_many(part, passes) is not None
+
+
+def test_a_row_at_the_end_of_its_zone_has_not_left_it():
+    part, problems, phis = case(False)
+    y = part.y[0].copy()
+    y[3] = problems[0].frame.y_shift
+    part = replace(part, y=np.broadcast_to(y, part.y.shape))
+    passes = {}
+    for k, problem in enumerate(problems):
+        frame, phi = problem.frame, np.zeros(len(phis[k]))
+        then = np.append(phi[:-1], 2.0 / frame.y_scale)  # its residual was -2, and is 0
+        rule = SettlingRule(then, 0.1 / frame.y_scale, None)
+        passes[k] = Pass(verify, frame, (problem.loss, phi, 9.0, rule, np.zeros(0, dtype=int)))
+    found = of_many(part, passes)
+    for k, asked in passes.items():
+        assert_alike(found[k], alone(part, asked, k))
+        wrong = np.concatenate(found[k].wrong)
+        assert len(wrong)
+        assert part.begin + 3 not in wrong
