@@ -45,6 +45,10 @@ class Coordinates:
         """r, the number of independent columns, that of ones included."""
         return len(self.gram)
 
+    def inverse_gram(self) -> np.ndarray:
+        """(D'diag(w)D)^-1 (r, r), which these coordinates have."""
+        return linalg.factor(self.gram).inverse()
+
     def weighted_gram(self, C, w: np.ndarray | None) -> np.ndarray:
         """D'diag(w)D (r, r) of rows whose centred columns are C."""
         if self.T is None:

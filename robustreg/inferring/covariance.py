@@ -87,7 +87,7 @@ def covariance(source: Source, fit: Fitted, at_fit: Slopes, X, y, w, asked: Aske
         kinds = {"iid": corner.iid, "kernel": corner.kernel, "robust": corner.robust}
         return kinds[cov](source, fit, n, how)
     if cov == "cluster":
-        return smooth.cluster(source, fit, asked.number, asked.n_clusters, n)
+        return smooth.cluster(source, fit, asked.number, asked.n_clusters)
     if cov == "sandwich":
         return smooth.sandwich(source, fit)
     if cov == "iid":
