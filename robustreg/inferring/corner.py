@@ -24,9 +24,19 @@ from scipy.special import stdtrit
 from ..data.source import Source
 from ..fitting.fit import fit as fit_rows
 from ..fitting.specification import Specification
+from ..numerics.precision import EPS
 from ..problem.losses import ABSOLUTE, Loss, corner
 from . import density, rank
-from .moments import Fitted, Residuals, Seen, cluster_sandwich, gram_of, inverse, residuals
+from .moments import (
+    ROUNDINGS,
+    Fitted,
+    Residuals,
+    Seen,
+    cluster_sandwich,
+    gram_of,
+    inverse,
+    residuals,
+)
 
 MAX_ITER, TOL = 1000, 1e-9  # of the fits that a density takes: as those of LinearRegressor
 # Share of the terms of a difference of fits: a smaller difference is rounding, and no density.
@@ -61,6 +71,11 @@ def iid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     rows, tau = residuals(source, fit), fit.level
     if how.kernel is None:
         sparsity = sparsity_of(rows.r, rows.w, n, tau, fit.at.rank, how)
+        if not sparsity > ROUNDINGS * EPS * (1.0 + np.abs(fit.phi).sum()):
+            raise ValueError(
+                "cov='iid' needs residuals of different sizes beside the fit; those nearest to it "
+                "are all the same. Take another cov, such as 'kernel'."
+            )
     else:
         sparsity = 1.0 / density_of(rows, tau, n, how)
     return tau * (1.0 - tau) * sparsity**2 * fit.at.inverse_gram()
