@@ -138,7 +138,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
     ours = isinstance(estimator, OURS)
     loss = _loss(estimator, loss, delta)
     level = _level(estimator, loss, quantile)
-    _check_names(estimator, X)
+    check_names(estimator, X)
     # A dense X is read often enough to see what is not finite on the way.
     data, given = (X, y), X
     X, y = check_X_y(*data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
@@ -177,7 +177,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
     return certificates[0] if np.ndim(y) == 1 else certificates
 
 
-def _check_names(estimator, X) -> None:
+def check_names(estimator, X) -> None:
     """ValueError if the columns of a frame X have other names than those of the fit."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from . import parameters
-from .certificate import OURS, last_step
+from .certificate import OURS, check_names, last_step
 from .data.arrays import make_source
 from .data.blocks import NotFiniteError
 from .data.dask import in_memory
@@ -190,6 +190,11 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
     with np.errstate(all="ignore"):
         fit, at_fit = first_look(source, bool(model.fit_intercept), model.rank_, b, b0, loss)
         n, rank = source.weight, fit.at.rank
+        if not rank:
+            raise ValueError(
+                "X must have a column that is not 0, or model an intercept: the data determine no "
+                "coefficient."
+            )
         if n <= rank:
             raise ValueError(
                 f"X must have more rows than independent columns, {rank} with the intercept; "
@@ -214,6 +219,7 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
         names if model.fit_intercept else names[1:],
         coef, std_err, statistic, p_value, interval, known,
         n, n - rank, df, model.loss, asked.cov, asked.level, fit.at.null, seen.covariance,
+        bool(model.fit_intercept),
     )  # fmt: skip
 
 
@@ -239,11 +245,8 @@ def _names(given, model, X) -> tuple[str, ...]:
 
     Of a pipeline whose last step saw none they are those that the steps before give.
     """
+    check_names(model, X)
     known = getattr(model, "feature_names_in_", None)
-    if known is not None and hasattr(X, "columns") and list(X.columns) != list(known):
-        raise ValueError(
-            f"X must have the columns of the fit, {list(known)}; got {list(X.columns)}."
-        )
     if known is None:
         known = [f"x{j}" for j in range(model.n_features_in_)]
         with suppress(AttributeError, TypeError, ValueError):  # a step has no names
@@ -266,16 +269,26 @@ def _loss(model, spec: Specification, k: int) -> Loss:
 
 
 def _groups(groups, n: int) -> np.ndarray | None:
-    """The groups as an array (n,); ValueError if they have another shape or miss entries."""
+    """Labels (n,) of the groups that np.unique can sort; ValueError if groups have another shape,
+    miss entries, or hold what is no label.
+    """
     if groups is None:
         return None
-    found = np.asarray(groups)
+    # Of a list as text NaN would be the label "nan", and 1 the same as "1".
+    found = np.asarray(groups) if hasattr(groups, "dtype") else np.array(groups, dtype=object)
     if found.ndim != 1 or len(found) != n:
         raise ValueError(f"groups must have one entry per row of X, {n}; got shape {found.shape}.")
-    missing = np.array([value is None or value != value for value in found.tolist()], dtype=bool)
+    labels = found.tolist()
+    missing = np.array([value is None or value != value for value in labels], dtype=bool)
     if missing.any():
         raise ValueError(f"groups must have no missing entries; got {int(missing.sum())} of them.")
-    return found
+    if found.dtype != object:
+        return found
+    numbers: dict = {}  # text has no order beside numbers
+    try:
+        return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
+    except TypeError:
+        raise ValueError("groups must hold labels that can be keys of a dict.") from None
 
 
 def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Resampling) -> Asked:

@@ -122,7 +122,7 @@ class QuantileProcess:
            without Crossing", Econometrica 78 (2010).
         """
         # A dense X is read once, by blocks of rows.
-        check = CHECK | {"input_name": "X"}
+        check: dict[str, Any] = CHECK | {"input_name": "X"}
         checked: Any = check_array(X, **check, ensure_all_finite=hasattr(X, "tocsr"))
         p = self.coefs.shape[1]
         if checked.shape[1] != p:
@@ -247,7 +247,7 @@ def _found(X, y, quantiles, sample_weight, alpha, fit_intercept) -> tuple[np.nda
             "its entries."
         )
     *data, sample_weight = in_memory("a process", X, y, sample_weight)
-    check = CHECK | {"y_numeric": True}
+    check: dict[str, Any] = CHECK | {"y_numeric": True}
     # A dense X is read often enough to see what is not finite on the way.
     X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(data[0], "tocsr"))
     y, w = np.asarray(y, dtype=np.float64), parameters.weights(sample_weight, len(y))

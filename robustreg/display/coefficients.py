@@ -99,6 +99,9 @@ class CoefficientsDisplay:
         tables = list(found.values())
         if not tables:
             raise ValueError("estimator must hold a model or an Inference; got none.")
+        for label, table in found.items():
+            if len(set(table.names)) < len(table.names):
+                raise ValueError(f"{label} must have coefficients of different names.")
         levels = {table.level for table in tables}
         if len(levels) > 1:
             raise ValueError(f"estimator must hold inferences of one level; got {sorted(levels)}.")
@@ -178,6 +181,8 @@ def _shown(names: Any, tables: list[Inference]) -> tuple[str, ...]:
     if names is None:
         return tuple(name for name in known if name != "intercept") or tuple(known)
     asked = (names,) if isinstance(names, str) else tuple(names)
+    if not asked:
+        raise ValueError(f"names must be coefficients, {known}; got none.")
     for name in asked:
         if name not in known:
             raise ValueError(f"names must be coefficients, {known}; got {name!r}.")

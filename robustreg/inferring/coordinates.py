@@ -45,6 +45,10 @@ class Coordinates:
         """r, the number of independent columns, that of ones included."""
         return len(self.gram)
 
+    def inverse_gram(self) -> np.ndarray:
+        """(D'diag(w)D)^-1 (r, r), which these coordinates have."""
+        return linalg.factor(self.gram).inverse()
+
     def weighted_gram(self, C, w: np.ndarray | None) -> np.ndarray:
         """D'diag(w)D (r, r) of rows whose centred columns are C."""
         if self.T is None:
@@ -137,7 +141,7 @@ def _back(frame: Frame) -> np.ndarray:
     """A (k, m): beta / y_scale = A phi, but for a constant, for coefficients phi of Z."""
     plain = replace(frame, y_shift=0.0, y_scale=1.0)
     raw = [plain.raw(unit) for unit in np.eye(frame.n_cols)]
-    slopes = np.array([b for b, _ in raw]).reshape(frame.n_cols, -1).T
+    slopes = np.array([b for b, _ in raw]).reshape(frame.n_cols, len(frame.inverse_scale)).T
     return np.vstack([[b0 for _, b0 in raw], slopes]) if frame.intercept else slopes
 
 

@@ -25,11 +25,19 @@ from ..data.present import repeated
 from ..data.source import Source
 from ..fitting.fit import fit as fit_rows
 from ..fitting.specification import Specification
-from ..numerics import linalg
+from ..numerics.precision import EPS
 from ..problem.losses import ABSOLUTE, Loss, pinball
 from . import density, rank
-from .moments import Fitted, Residuals, Seen, cluster_meat, residuals
-from .smooth import cluster_factor, one
+from .moments import (
+    ROUNDINGS,
+    Fitted,
+    Residuals,
+    Seen,
+    cluster_sandwich,
+    gram_of,
+    inverse,
+    residuals,
+)
 
 MAX_ITER, TOL = 1000, 1e-9  # of the fits that a density takes: as those of LinearRegressor
 # Share of the terms of a difference of fits: a smaller difference is rounding, and no density.
@@ -64,9 +72,14 @@ def iid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     rows, tau = residuals(source, fit), fit.level
     if how.kernel is None:
         sparsity = sparsity_of(rows.r, rows.w, n, tau, fit.at.rank, how)
+        if not sparsity > ROUNDINGS * EPS * (1.0 + np.abs(fit.phi).sum()):
+            raise ValueError(
+                "cov='iid' needs residuals of different sizes beside the fit; those nearest to it "
+                "are all the same. Take another cov, such as 'kernel'."
+            )
     else:
         sparsity = 1.0 / density_of(rows, tau, n, how)
-    return tau * (1.0 - tau) * sparsity**2 * inverse(fit.at.gram)
+    return tau * (1.0 - tau) * sparsity**2 * fit.at.inverse_gram()
 
 
 def sparsity_of(r, w, n: float, tau: float, rank: int, how: Smoothing) -> float:
@@ -117,7 +130,7 @@ def density_of(rows: Residuals, tau: float, n: float, how: Smoothing) -> float:
 def nid(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent, of a density each that changes with X as the quantiles do."""
     change, h = quantile_change(fit, X, y, w, n, how)
-    F = one(source, fit, by_change, change, h)
+    F = gram_of(source, fit, by_change, change, h)
     return _sandwich(F, fit.at.gram, fit.level)
 
 
@@ -133,14 +146,14 @@ def quantile_change(
     return above - below, h
 
 
-def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> list:
+def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> np.ndarray:
     """The factors f = 2 h / (x'change); 0 where the two fits cross or touch."""
     frame = fit.at.frame
     dy = -frame.residual_of(np.zeros(len(rows.r)), rows.C, change)
     noise = CROSSING * np.abs(fit.phi).sum()
     f = np.zeros(len(dy))
     np.divide(2.0 * h, dy, out=f, where=dy > noise)
-    return [f]
+    return f
 
 
 def kernel(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
@@ -153,7 +166,7 @@ def powell(source: Source, fit: Fitted, n: float, how: Smoothing, default: str) 
     rows = residuals(source, fit)
     size = density.spread(rows.r, rows.w, density.deviation(rows.r, rows.w, 1.0))
     c = _positive(density.width(how.part(n, fit.level), fit.level, size))
-    return one(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
+    return gram_of(source, fit, by_kernel, density.KERNELS[how.kernel_or(default)], c)
 
 
 def _positive(width: float) -> float:
@@ -165,47 +178,44 @@ def _positive(width: float) -> float:
     return width
 
 
-def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> list:
+def by_kernel(rows: Seen, fit: Fitted, K: Callable, c: float) -> np.ndarray:
     """The factors f = K(r / c) / c."""
-    return [K(rows.r / c) / c]
+    return K(rows.r / c) / c
 
 
 def robust(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """The sandwich of statsmodels' QuantReg."""
     f = density_of(residuals(source, fit), fit.level, n, how)
-    bread = inverse(fit.at.gram)
-    return bread @ one(source, fit, by_side, f) @ bread
+    bread = fit.at.inverse_gram()
+    return bread @ gram_of(source, fit, by_side, f) @ bread
 
 
-def by_side(rows: Seen, fit: Fitted, f: float) -> list:
+def by_side(rows: Seen, fit: Fitted, f: float) -> np.ndarray:
     """The factors (tau / f)^2 above the fit, ((1 - tau) / f)^2 on it and below."""
     tau = fit.level
-    return [np.square(np.where(rows.zone > 0, tau, 1.0 - tau) / f)]
+    return np.square(np.where(rows.zone > 0, tau, 1.0 - tau) / f)
 
 
 def cluster(
     source: Source, fit: Fitted, number: np.ndarray, n_clusters: int, n: float, how: Smoothing
 ) -> np.ndarray:
     """Errors independent between clusters of rows, of any dependence within."""
-    bread = inverse(powell(source, fit, n, how, "uniform"))
-    meat = cluster_meat(source, fit, number, n_clusters)
-    return cluster_factor(n_clusters, n, fit.at.rank) * (bread @ meat @ bread)
+    bread = inverse_density(powell(source, fit, n, how, "uniform"))
+    return cluster_sandwich(source, fit, bread, number, n_clusters)
 
 
-def inverse(F: np.ndarray) -> np.ndarray:
+def inverse_density(F: np.ndarray) -> np.ndarray:
     """F^-1; ValueError if it is singular."""
-    factor = linalg.factor(F)
-    if not factor.rcond > 0.0:
-        raise ValueError(
-            "cov cannot be computed: the rows with a density above 0 do not determine all "
-            "coefficients. Take cov='iid' or 'bootstrap'."
-        )
-    return factor.inverse()
+    return inverse(
+        F,
+        "the rows with a density above 0 do not determine all coefficients. "
+        "Take cov='iid' or 'bootstrap'.",
+    )
 
 
 def _sandwich(F: np.ndarray, G: np.ndarray, tau: float) -> np.ndarray:
     """tau (1 - tau) F^-1 G F^-1."""
-    bread = inverse(F)
+    bread = inverse_density(F)
     return tau * (1.0 - tau) * (bread @ G @ bread)
 
 
@@ -222,7 +232,7 @@ def rank_intervals(
     t = rank.moved(at.frame.target(part), size if size > 0.0 else 1.0)
     rows = rank.Rows(at.rows(C), t, part.weights, fit.level)
     found = fit_rows(rows.D, t[:, None], w, specification(fit.loss, False))
-    bread = inverse(at.gram)
+    bread = at.inverse_gram()
     own = np.diag(at.A @ bread @ at.A.T)  # c'G^-1 c
     q = 1.0 / own if how is None else _with_densities(source, fit, X, y, w, n, how)
     cutoff = float(stdtrit(n - at.rank, 0.5 + 0.5 * level))
@@ -232,6 +242,6 @@ def rank_intervals(
 def _with_densities(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
     """q (k,) of rank.py with a density of each row."""
     change, h = quantile_change(fit, X, y, w, n, how)
-    V = inverse(one(source, fit, by_change, change, h)) @ fit.at.A.T
+    V = inverse_density(gram_of(source, fit, by_change, change, h)) @ fit.at.A.T
     V = V / np.einsum("ji,ij->j", fit.at.A, V)  # c'v = 1
     return np.einsum("ij,ik,kj->j", V, fit.at.gram, V)

@@ -12,8 +12,9 @@ from . import corner, smooth
 from .bootstrap import Resampling, resampled
 from .corner import Smoothing
 from .moments import Fitted, Slopes
+from .record import INTERVALS_ONLY
 
-OF_CORNERS = ("nid", "iid", "kernel", "robust", "rank", "rank-nid", "cluster", "bootstrap")
+OF_CORNERS = ("nid", "iid", "kernel", "robust", *INTERVALS_ONLY, "cluster", "bootstrap")
 # For each loss; the first is the default.
 COVARIANCES = {
     "mse": ("HC3", "iid", "HC0", "HC1", "HC2", "cluster", "bootstrap"),
@@ -38,11 +39,6 @@ class Asked:
     resampling: Resampling
     spec: Specification
 
-    @property
-    def has_intervals_only(self) -> bool:
-        """Whether there are intervals, but no covariance."""
-        return self.cov.startswith("rank")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -58,7 +54,7 @@ class Found:
 def found(source: Source, fit: Fitted, at_fit: Slopes, X, y, w, asked: Asked) -> Found:
     """What is asked, for the rows X (n, p), y (n,) and weights w (n,) or None of the source."""
     at, unit, k = fit.at, fit.at.frame.y_scale, len(fit.at.A)
-    if asked.has_intervals_only:
+    if asked.cov in INTERVALS_ONLY:
         how = asked.how if asked.cov == "rank-nid" else None
         ends = unit * corner.rank_intervals(source, fit, X, y, w, source.weight, asked.level, how)
         if at.frame.intercept:
@@ -87,7 +83,7 @@ def covariance(source: Source, fit: Fitted, at_fit: Slopes, X, y, w, asked: Aske
         kinds = {"iid": corner.iid, "kernel": corner.kernel, "robust": corner.robust}
         return kinds[cov](source, fit, n, how)
     if cov == "cluster":
-        return smooth.cluster(source, fit, asked.number, asked.n_clusters, n)
+        return smooth.cluster(source, fit, asked.number, asked.n_clusters)
     if cov == "sandwich":
         return smooth.sandwich(source, fit)
     if cov == "iid":

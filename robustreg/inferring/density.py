@@ -13,6 +13,9 @@ from scipy.special import ndtri
 CONFIDENCE = 0.05  # the level that the bandwidths of Hall and Sheather, and Chamberlain, are for
 NORMAL_IQR = 1.34  # distance of the quartiles of a standard normal, as R and statsmodels round it
 
+# Relative rounding of a place among the rows: a place so little below a whole number is that one.
+ROUNDED = 1e-14
+
 
 def normal_density(z):
     """The standard normal density."""
@@ -96,7 +99,7 @@ def quantile(r: np.ndarray, w: np.ndarray | None, part: float) -> float:
     order = np.argsort(r)
     below = np.cumsum(w[order])
     place = part * (below[-1] - 1.0)
-    low = np.floor(place * (1.0 + 1e-14))
+    low = np.floor(place * (1.0 + ROUNDED))
     first, second = np.searchsorted(below, [low, low + 1.0], side="right")
     last = len(r) - 1
     a, b = r[order[min(first, last)]], r[order[min(second, last)]]

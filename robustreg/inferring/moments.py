@@ -3,7 +3,7 @@
 With residuals r in the units of the frame, the slope psi(r) of the loss, rows d of D, and weights w
 that count repeats:
 
-    gram       sum w q d d'           for some factors q of the rows: q = psi^2, or a density
+    gram       sum w q d d'           for a factor q of each row: q = psi^2, or a density
     score      sum w psi d            0 at a minimum
     clusters   sum over g of s_g s_g',  s_g = sum over the rows of cluster g of w psi d
 """
@@ -27,8 +27,8 @@ from .coordinates import Coordinates, make_coordinates, of_frame
 # Share of the terms of a residual: closer to a knot, rounding may decide on which side it is. Far
 # above rounding.
 CLOSE = 1e-6
-# Share of the terms of a residual, of about unit size, that rounding may leave. A safe margin.
-ROUNDED = 64.0 * EPS
+# Multiple of the rounding of a residual that its terms may leave. A safe margin.
+ROUNDINGS = 64.0
 # Standard errors, about, that the minimum may be away from the coefficients: if it is further, they
 # are those of other data. Far more than a converged fit leaves.
 OTHER_DATA = 0.1
@@ -80,7 +80,7 @@ class Seen:
 def seen(part: Part, fit: Fitted) -> Seen:
     """What a kernel needs of a part."""
     C, t = fit.at.frame.centred(part), fit.at.frame.target(part)
-    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum()) + 64.0 * fit.at.frame.rounding(fit.phi)
+    noise = CLOSE * (np.abs(t) + np.abs(fit.phi).sum()) + ROUNDINGS * fit.at.frame.rounding(fit.phi)
     r = fit.at.frame.residual_of(t, C, fit.phi)
     zone = fit.scaled.zone(r)
     close = np.flatnonzero(fit.scaled.distance(r) <= noise) if fit.loss.is_bounded else ()
@@ -100,18 +100,30 @@ def slope(rows: Seen, fit: Fitted) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gram(Sums):
-    """Sums of w q d d', a matrix (r, r) for each of the factors: (j, r, r)."""
+    """The sum of w q d d' over rows, (r, r)."""
 
     of: np.ndarray
 
 
-def gram(part: Part, fit: Fitted, factors: Callable, *arguments) -> Gram:
-    """The kernel for factors(rows, fit, ...), a list of q (k,), each >= 0."""
+def gram(part: Part, fit: Fitted, factor: Callable, *arguments) -> Gram:
+    """The kernel for q = factor(rows, fit, ...), (k,), each >= 0."""
     rows = seen(part, fit)
-    grams = []
-    for q in factors(rows, fit, *arguments):
-        grams.append(fit.at.weighted_gram(rows.C, q if part.w is None else part.w * q))
-    return Gram(np.array(grams))
+    q = factor(rows, fit, *arguments)
+    return Gram(fit.at.weighted_gram(rows.C, q if part.w is None else part.w * q))
+
+
+def gram_of(source: Source, fit: Fitted, factor: Callable, *arguments) -> np.ndarray:
+    """The sum of w q d d' over all rows, (r, r), in one pass."""
+    found: Gram = sweep(source, gram, fit, factor, *arguments)
+    return found.of
+
+
+def inverse(M: np.ndarray, reason: str) -> np.ndarray:
+    """M^-1; ValueError, with the reason and a remedy, if M is singular."""
+    factor = linalg.factor(M)
+    if not factor.rcond > 0.0:
+        raise ValueError(f"cov cannot be computed: {reason}")
+    return factor.inverse()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +180,7 @@ def is_minimum(source: Source, fit: Fitted, sums: Slopes) -> bool:
         part = source.take(on)
         held = float(part.weights @ fit.at.norms(fit.at.frame.centred(part), root))
     elif not fit.is_corner:  # an exact fit leaves the rounding of residuals
-        held = ROUNDED * (1.0 + np.abs(fit.phi).sum()) * np.sqrt(sums.weight)
+        held = ROUNDINGS * EPS * (1.0 + np.abs(fit.phi).sum()) * np.sqrt(sums.weight)
     size = np.linalg.norm(root @ fit.at.of_all(sums.score))
     return size <= held + OTHER_DATA * np.sqrt(fit.at.rank * sums.square / sums.weight)
 
@@ -191,13 +203,20 @@ def clusters(part: Part, fit: Fitted, number: np.ndarray) -> Clusters:
     return Clusters([found], [np.add.reduceat(scores[order], first, axis=0)])
 
 
-def cluster_meat(source: Source, fit: Fitted, number: np.ndarray, n_clusters: int) -> np.ndarray:
-    """The sum of s_g s_g' over the clusters, (r, r)."""
+def cluster_sandwich(
+    source: Source, fit: Fitted, bread: np.ndarray, number: np.ndarray, n_clusters: int
+) -> np.ndarray:
+    """bread (sum s_g s_g') bread times g / (g - 1) (n - 1) / (n - r), (r, r), for g clusters.
+
+    The factor corrects for few clusters and rows: CR1.
+    """
     found = sweep(source, clusters, fit, number)
     sums = np.zeros((n_clusters, fit.at.rank))
     for here, scores in zip(found.number, found.sums, strict=True):
         sums[here] += scores
-    return sums.T @ sums
+    n, g = source.weight, n_clusters
+    few = g / (g - 1.0) * (n - 1.0) / (n - fit.at.rank)
+    return few * (bread @ sums.T @ sums @ bread)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

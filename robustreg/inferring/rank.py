@@ -27,6 +27,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..numerics.linalg import DEPENDENT
+
 # Share of a typical residual that t is moved by.
 MOVED = 1e-11
 # Share of the scale of a coefficient: a shorter piece is one that the move has made.
@@ -86,7 +88,10 @@ def best_vertex(rows: Rows, a: np.ndarray) -> Vertex:
         out = int(np.argmin(np.minimum(up, down) / w))
         if min(up[out], down[out]) >= -ROUNDED * w[out]:
             return vertex
-        vertex = _descended(rows, vertex, out, up[out] < down[out])
+        if up[out] < down[out]:
+            vertex = _descended(rows, vertex, out, vertex.inverse[:, out], up[out])
+        else:
+            vertex = _descended(rows, vertex, out, -vertex.inverse[:, out], down[out])
     raise ValueError("cov='rank' found no vertex: take cov='nid'.")
 
 
@@ -98,7 +103,7 @@ def _independent(D: np.ndarray, order: np.ndarray) -> list:
         d = D[i] / max(np.linalg.norm(D[i]), np.finfo(float).tiny)
         rest = d - Q.T @ (Q @ d)
         rest -= Q.T @ (Q @ rest)
-        if np.linalg.norm(rest) > 1e-6:
+        if np.linalg.norm(rest) > DEPENDENT:
             Q = np.vstack([Q, rest / np.linalg.norm(rest)])
             chosen.append(i)
         if len(chosen) == D.shape[1]:
@@ -106,11 +111,10 @@ def _independent(D: np.ndarray, order: np.ndarray) -> list:
     return chosen
 
 
-def _descended(rows: Rows, vertex: Vertex, out: int, up: bool) -> Vertex:
-    """The lowest vertex on the way on which row ``out`` of the basis leaves the fit."""
-    d = vertex.inverse[:, out] if up else -vertex.inverse[:, out]
-    w = rows.w[vertex.basis[out]]
-    slope = vertex.u[out] + (1.0 - rows.tau) * w if up else rows.tau * w - vertex.u[out]
+def _descended(rows: Rows, vertex: Vertex, out: int, d: np.ndarray, slope: float) -> Vertex:
+    """The lowest vertex on the way d (r,), on which row ``out`` of the basis leaves the fit and V
+    has the given slope at first.
+    """
     change = rows.D @ d
     length = _lengths(vertex, change)
     order = np.argsort(length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..numerics import linalg
 from .coordinates import is_estimable
 
 HEADERS = ("coef", "std err", "t", "P>|t|")
+INTERVALS_ONLY = ("rank", "rank-nid")  # the values of cov that have no covariance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +111,8 @@ class Inference:
     spread : ndarray of shape (k, k)
         The covariance of the coefficients of least norm, finite also where ``covariance`` is not:
         of combinations that the data do determine.
+    has_intercept : bool
+        Whether the first coefficient is the intercept of the model; a column may have its name.
 
     See Also
     --------
@@ -143,6 +145,7 @@ class Inference:
     level: float
     undetermined: np.ndarray
     spread: np.ndarray
+    has_intercept: bool
 
     def __str__(self) -> str:
         lines = [self._title()]
@@ -235,7 +238,7 @@ class Inference:
             is about what the data do not determine, or there is no covariance.
         """
         R = self._hypotheses(R)
-        given = np.asarray(q, dtype=np.float64)
+        given = _finite("q", q)
         if given.shape not in ((), (len(R),)):
             raise ValueError(f"q must be a number, or one per row of R; got shape {given.shape}.")
         known = is_estimable(R, self.undetermined)
@@ -272,19 +275,17 @@ class Inference:
         ValueError
             If X has other columns, or there is no covariance.
         """
-        features = self.names[self.names[0] == "intercept" :]
+        features = self.names[self.has_intercept :]
         unnamed = features == tuple(f"x{j}" for j in range(len(features)))
         if hasattr(X, "columns") and not unnamed and tuple(map(str, X.columns)) != features:
             raise ValueError(f"X must have the columns {features}; got {tuple(X.columns)}.")
-        X = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
+        X = _finite("X", X.toarray() if hasattr(X, "toarray") else X)
         p = len(features)
         if X.ndim != 2 or X.shape[1] != p:
             raise ValueError(f"X must be of shape (n_samples, {p}); got {X.shape}.")
-        if not np.all(np.isfinite(X)):
-            raise ValueError("X must be finite; got NaN or infinity.")
         if not np.all(np.isfinite(self.spread)):
             raise ValueError(f"predict needs a covariance; cov={self.cov!r} has intervals only.")
-        R = X if p == len(self.names) else np.column_stack([np.ones(len(X)), X])
+        R = np.column_stack([np.ones(len(X)), X]) if self.has_intercept else X
         variance = np.einsum("ij,jk,ik->i", R, self.spread, R)
         std_err = np.sqrt(np.maximum(variance, 0.0))
         std_err[~is_estimable(R, self.undetermined)] = np.nan
@@ -295,17 +296,17 @@ class Inference:
     def _hypotheses(self, R: Any) -> np.ndarray:
         """R as weights (m, k)."""
         k = len(self.names)
-        names = [R] if isinstance(R, str) else list(R) if _are_names(R) else None
-        if names is not None:
-            unknown = [name for name in names if name not in self.names]
-            if unknown:
-                raise ValueError(f"R must name coefficients, {self.names}; got {unknown[0]!r}.")
+        names = _names(R)
+        if names:
+            for name in names:
+                if name not in self.names:
+                    raise ValueError(f"R must name coefficients, {self.names}; got {name!r}.")
+                if self.names.count(name) > 1:
+                    raise ValueError(f"R must be weights: several coefficients are named {name!r}.")
             return np.eye(k)[[self.names.index(name) for name in names]]
-        weights = np.atleast_2d(np.asarray(R, dtype=np.float64))
+        weights = np.atleast_2d(_finite("R", R))
         if weights.ndim != 2 or weights.shape[1] != k or not len(weights):
             raise ValueError(f"R must have {k} columns, one per coefficient; got {np.shape(R)}.")
-        if not np.all(np.isfinite(weights)):
-            raise ValueError("R must be finite; got NaN or infinity.")
         return weights
 
     def _title(self) -> str:
@@ -315,18 +316,14 @@ class Inference:
     def _headers(self) -> tuple[str, ...]:
         tail = 0.5 * (1.0 - self.level)
         ends = f"[{tail:.4g}", f"{1.0 - tail:.4g}]"
-        return ("coef", *ends) if self._intervals_only else (*HEADERS, *ends)
-
-    @property
-    def _intervals_only(self) -> bool:
-        return self.cov.startswith("rank")
+        return ("coef", *ends) if self.cov in INTERVALS_ONLY else (*HEADERS, *ends)
 
     def _cells(self) -> list[tuple[str, ...]]:
         """Rows of the table, as text."""
         cells = []
         for j, name in enumerate(self.names):
             ends = [_number(end) for end in self.interval[j]]
-            middle = [] if self._intervals_only else [
+            middle = [] if self.cov in INTERVALS_ONLY else [
                 _number(self.std_err[j]), _fixed(self.statistic[j]), _probability(self.p_value[j])
             ]  # fmt: skip
             cells.append((name, _number(self.coef[j]), *middle, *ends))
@@ -350,8 +347,22 @@ def intervals(coef: np.ndarray, std_err: np.ndarray, df: float, level: float):
     return statistic, p_value, np.column_stack([coef - half, coef + half])
 
 
-def _are_names(R: Any) -> bool:
-    return isinstance(R, Sequence) and bool(R) and all(isinstance(item, str) for item in R)
+def _names(R: Any) -> list[str]:
+    """The names that R lists; none if R holds weights."""
+    listed = [R] if isinstance(R, str) else R if getattr(R, "ndim", 1) == 1 else []
+    names = list(listed) if np.iterable(listed) else []
+    return names if all(isinstance(name, str) for name in names) else []
+
+
+def _finite(name: str, value: Any) -> np.ndarray:
+    """The value as finite numbers; ValueError if it holds others. ``name`` is the parameter's."""
+    try:
+        found = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers; got {value!r}.") from None
+    if not np.all(np.isfinite(found)):
+        raise ValueError(f"{name} must be finite; got NaN or infinity.")
+    return found
 
 
 def _number(value: float) -> str:

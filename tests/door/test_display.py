@@ -316,6 +316,8 @@ def test_coefficients_of_models_and_inferences_beside_each_other():
         ("both levels", None, "inferences of one level"),
         ("one", "weight", "names must be coefficients"),
         ("two targets", None, "y must have one dimension"),
+        ("one", [], "names must be coefficients, .*; got none"),
+        ("intercept twice", None, "mse must have coefficients of different names"),
     ],
 )
 def test_coefficients_of_bad_input(estimator, names, match):
@@ -325,6 +327,9 @@ def test_coefficients_of_bad_input(estimator, names, match):
         estimator = [infer(model, X, y), infer(model, X, y, level=0.9)]
     elif estimator == "one":
         estimator = model
+    elif estimator == "intercept twice":
+        X = pd.DataFrame(X[:, :2], columns=["intercept", "a"])
+        estimator = LinearRegressor().fit(X, y)
     elif estimator == "two targets":
         y = np.column_stack([y, y])
         estimator = LinearRegressor().fit(X, y)

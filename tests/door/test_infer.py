@@ -36,6 +36,8 @@ def bad(match, model="mse", data=X, target=Y, error=ValueError, **kwargs):
         bad("groups must be None with cov='HC1'", cov="HC1", groups=np.arange(60)),
         bad("groups must have one entry per row of X, 60; got shape \\(3,\\)", groups=[1, 2, 3]),
         bad("groups must have no missing entries; got 1", groups=[np.nan] + [1.0] * 59),
+        bad("groups must have no missing entries; got 30", groups=["a", np.nan] * 30),
+        bad("groups must hold labels that can be keys", groups=[[1], [1, 2]] * 30),
         bad("groups must have at least two groups; got 1", groups=np.ones(60)),
         bad("level must be between 0 and 1; got 95", level=95),
         bad(
@@ -84,6 +86,11 @@ def test_a_model_that_is_none(model, error, match):
 def test_too_few_rows_and_a_scale_of_zero():
     with pytest.raises(ValueError, match="more rows than independent columns, 3 with the interc"):
         infer(LinearRegressor().fit(X[:3], Y[:3]), X[:3], Y[:3])
+    nothing = np.zeros((60, 2))
+    for loss in MODELS:
+        model = LinearRegressor(loss, fit_intercept=False).fit(nothing, Y)
+        with pytest.raises(ValueError, match="the data determine no coefficient"):
+            infer(model, nothing, Y)
     line = 2.0 * X[:, 0]
     with pytest.warns(UserWarning, match="scale"):
         model = LinearRegressor("huber", scale="mad").fit(X, line)
@@ -113,6 +120,10 @@ def test_groups_may_have_any_labels_and_choose_the_covariance():
     labels = [f"family {g}" for g in groups]
     other = infer(MODELS["mse"], X, Y, groups=labels)
     np.testing.assert_allclose(other.interval, found.interval, rtol=1e-12)
+    mixed = ["1" if g == 0 else g for g in groups]  # "1" is another group than 1
+    other = infer(MODELS["mse"], X, Y, groups=mixed)
+    np.testing.assert_allclose(other.interval, found.interval, rtol=1e-12)
+    assert other.df == found.df
     weights = np.arange(60) % 3 + 0.0
     model = LinearRegressor().fit(X, Y, weights)
     kept = weights > 0
@@ -159,11 +170,34 @@ def test_rank_intervals_have_no_standard_errors():
         ([[0, 1, 0], [0, 2, 0]], 0.0, "R must have independent rows"),
         ([0, np.nan, 0], 0.0, "R must be finite"),
         ("x0", [1.0, 2.0], "q must be a number, or one per row of R"),
+        ("x0", np.nan, "q must be finite"),
+        ("x0", "one", "q must hold numbers; got 'one'"),
+        (["x0", 1.0], 0.0, "R must hold numbers"),
     ],
 )
 def test_bad_hypotheses(R, q, match):
     with pytest.raises(ValueError, match=match):
         infer(MODELS["mse"], X, Y).test(R, q)
+
+
+def test_hypotheses_by_name_may_be_any_sequence():
+    found = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    wanted = found.test([[0, 1, 0], [0, 0, 1]])
+    for names in (["height", "a<b"], ("height", "a<b"), np.array(["height", "a<b"]), FRAME.columns):
+        assert found.test(names) == wanted
+
+
+def test_a_feature_may_be_named_intercept():
+    frame = pd.DataFrame(np.column_stack([np.ones(60), X]), columns=["intercept", "a", "b"])
+    found = infer(LinearRegressor(fit_intercept=False).fit(frame, Y), frame, Y)
+    wanted = infer(MODELS["mse"], X, Y)
+    np.testing.assert_allclose(found.predict(frame).interval, wanted.predict(X).interval)
+    assert found.test("intercept").p_value == pytest.approx(wanted.test("intercept").p_value)
+    frame["intercept"] = Y**2
+    both = infer(LinearRegressor().fit(frame, Y), frame, Y)
+    assert both.names == ("intercept", "intercept", "a", "b")
+    with pytest.raises(ValueError, match="several coefficients are named 'intercept'"):
+        both.test("intercept")
 
 
 def test_bad_rows_to_predict():
@@ -176,6 +210,8 @@ def test_bad_rows_to_predict():
         found.predict(X[:, :1])
     with pytest.raises(ValueError, match="X must be finite"):
         found.predict(X * np.nan)
+    with pytest.raises(ValueError, match="X must hold numbers"):
+        found.predict([["a", "b"]])
 
 
 def test_inputs_are_left_alone():

@@ -315,6 +315,15 @@ def test_a_direction_that_the_fit_leaves_out_is_not_determined():
     np.testing.assert_allclose(found.std_err[2], wanted.std_err[2], rtol=0.03)
 
 
+@pytest.mark.parametrize("cov", ["HC0", "HC2", "HC3"])
+def test_a_row_with_a_column_of_its_own_does_not_count(cov):
+    X, y, _ = some_data(17)
+    found = of("mse", cov, np.column_stack([X, np.arange(len(y)) == 5]), y)
+    wanted = of("mse", cov, np.delete(X, 5, axis=0), np.delete(y, 5))
+    np.testing.assert_allclose(found.std_err[:4], wanted.std_err, rtol=1e-9)
+    assert np.isfinite(found.std_err[4])
+
+
 # -- the record -------------------------------------------------------------------------------
 
 
@@ -357,3 +366,13 @@ def test_an_exact_median_fit_has_no_density(cov):
     X = np.random.default_rng(14).normal(size=(50, 3))
     with pytest.raises(ValueError, match="cov"):
         of("mae", cov, X, X.sum(axis=1))
+
+
+def test_alike_residuals_beside_the_median_have_no_slope():
+    rng = np.random.default_rng(18)
+    X = rng.normal(size=(40, 2))
+    y, w = X.sum(axis=1) + rng.normal(size=40), np.full(40, 1e6)
+    model = fitted("mae", X, y, w)
+    with pytest.raises(ValueError, match="residuals of different sizes beside the fit"):
+        infer(model, X, y, w, cov="iid")
+    assert np.all(infer(model, X, y, w, cov="kernel").std_err > 0.0)

@@ -81,10 +81,29 @@ def test_clusters_are_wider_where_rows_of_one_are_alike():
     assert clusters.df == 39
 
 
-def test_a_column_that_few_rows_tell_is_refused():
+def test_a_resample_without_a_column_is_drawn_again():
     X, y, _ = some_data(9)
     X[:, 1] = 0.0
     X[0, 1] = 1.0
     model = LinearRegressor().fit(X, y)
     found = infer(model, X, y, cov="bootstrap", n_resamples=20, random_state=0)
     assert np.isfinite(found.std_err).all()  # resamples without the row are drawn again
+
+
+def test_columns_that_single_rows_tell_are_refused():
+    X, y, _ = some_data(10)
+    X = np.column_stack([X, np.eye(60)[:, :30]])
+    model = LinearRegressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"needs resamples .* 100 in a row had fewer"):
+        infer(model, X, y, cov="bootstrap", n_resamples=2, random_state=0)
+
+
+def test_the_covariance_is_that_of_the_resamples_about_their_mean():
+    X, y, _ = some_data(11)
+    model = LinearRegressor().fit(X, y)
+    found = infer(model, X, y, cov="bootstrap", n_resamples=7, random_state=3)
+    seed = np.random.RandomState(3).randint(2**31 - 1)
+    how = Resampling(7, np.random.default_rng(seed))
+    B = resampled(X, y, None, model._specification(), 2, None, *NO_CLUSTERS, how)
+    np.testing.assert_allclose(found.covariance, np.cov(B.T), rtol=1e-9)
+    np.testing.assert_allclose(found.std_err, B.std(axis=0, ddof=1), rtol=1e-9)

@@ -46,7 +46,7 @@ def way_off(seen, number):
 
 
 @losses
-@pytest.mark.parametrize("alpha", [0.0, 0.01])
+@pytest.mark.parametrize("alpha", [0.0, 0.001])
 def test_steps_come_nearer_and_tell_how_near(loss, alpha):
     X, y, problem = case(loss, alpha)
     name = next(name for name, one in CASES.items() if one is loss)
