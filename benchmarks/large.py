@@ -7,8 +7,9 @@
 
 Files are made once, of Gaussian columns and t(2) noise, and kept. Each fit has a process of its own. ``anonymous`` is
 the largest RssAnon of /proc/self/status, looked at every 10 ms: what a process holds besides the pages of files, which
-the system takes back where it needs them. ``disk`` is what was read from it, in multiples of the file: 0 where the
-system still has all pages. ``objective`` is the mean loss over all rows, computed here for all coefficients.
+the system takes back where it needs them; of Spark without its Java process. ``disk`` is what was read from it, in
+multiples of the file: 0 where the system still has all pages. ``objective`` is the mean loss over all rows, computed
+here for all coefficients.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import threading
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 
 import numpy as np
 from records import keep
@@ -135,6 +137,20 @@ def dask_ml(path):
     return LinearRegression().fit(rows[:, :-1], rows[:, -1])
 
 
+def spark(path):
+    """Spark's Huber loss, with a scale that it fits too: delta is DELTA times that."""
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.ml.regression import LinearRegression
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.master("local[*]").config("spark.driver.memory", "8g")
+    frame = session.getOrCreate().read.parquet(f"{path}/*.parquet")
+    names = [name for name in frame.columns if name != "y"]
+    rows = VectorAssembler(inputCols=names, outputCol="features").transform(frame)
+    fit = LinearRegression(loss="huber", epsilon=DELTA, labelCol="y").fit(rows)
+    return SimpleNamespace(coef_=fit.coefficients.toArray(), intercept_=fit.intercept)
+
+
 # Name: (the loss, which is minimised or judged; the fit; what has to be installed).
 FITS = {
     "robustreg mae": ("mae", ours("mae"), []),
@@ -144,6 +160,7 @@ FITS = {
     "SGDRegressor huber, one epoch": (
         "huber", by_batches(SGDRegressor("huber", epsilon=DELTA, penalty=None, random_state=0)), [],
     ),
+    "Spark LinearRegression huber": ("huber", spark, ["pyspark"]),
     "dask-ml LinearRegression": ("mse", dask_ml, ["dask_ml", "dask"]),
 }  # fmt: skip
 
@@ -152,7 +169,8 @@ def names_of(store, only):
     """The fits that can be made of a store, those that begin with ``only``."""
     for name, (_, fit, needed) in FITS.items():
         missing = [package for package in needed if not importlib.util.find_spec(package)]
-        if name.startswith(only) and not missing and (store == "parquet" or fit is not dask_ml):
+        reads_it = store == "parquet" or fit not in (dask_ml, spark)
+        if name.startswith(only) and not missing and reads_it:
             yield name
 
 

@@ -174,22 +174,30 @@ class Inference:
             f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}"
         )
 
-    def to_frame(self) -> Any:
-        """The table as a pandas frame, numbers in full.
+    def to_frame(self, library: str = "pandas") -> Any:
+        """The table as a frame, numbers in full.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, default="pandas"
+            Whose frame it is.
 
         Returns
         -------
-        pandas.DataFrame
-            A row per coefficient, named; columns ``coef``, ``std_err``, ``statistic``,
-            ``p_value``, ``lower`` and ``upper``.
+        pandas.DataFrame or polars.DataFrame
+            A row per coefficient; columns ``coef``, ``std_err``, ``statistic``, ``p_value``,
+            ``lower`` and ``upper``. The names are the index of pandas, and a first column ``name``
+            of polars, which has no index.
 
         Raises
         ------
+        ValueError
+            If library is none of these.
         ImportError
-            If pandas is not installed.
+            If it is not installed.
         """
-        import pandas as pd
-
+        if library not in ("pandas", "polars"):
+            raise ValueError(f"library must be 'pandas' or 'polars'; got {library!r}.")
         columns = {
             "coef": self.coef,
             "std_err": self.std_err,
@@ -198,7 +206,14 @@ class Inference:
             "lower": self.interval[:, 0],
             "upper": self.interval[:, 1],
         }
-        return pd.DataFrame(columns, index=list(self.names))
+        names = list(self.names)
+        if library == "polars":
+            import polars as pl
+
+            return pl.DataFrame({"name": names, **columns})
+        import pandas as pd
+
+        return pd.DataFrame(columns, index=names)
 
     def to_latex(self, **kwargs: Any) -> str:
         """The table in LaTeX, by pandas, which needs Jinja2 for it.

@@ -145,6 +145,12 @@ def test_the_table_as_text_html_frame_and_latex():
     frame = found.to_frame()
     assert list(frame.index) == list(found.names)
     np.testing.assert_array_equal(frame[["lower", "upper"]], found.interval)
+    other = found.to_frame("polars")
+    assert other.columns == ["name", *frame.columns]
+    assert tuple(other["name"]) == found.names
+    np.testing.assert_array_equal(other.drop("name").to_numpy(), frame.to_numpy())
+    with pytest.raises(ValueError, match="library must be 'pandas' or 'polars'; got 'arrow'"):
+        found.to_frame("arrow")
     pytest.importorskip("jinja2")
     latex = found.to_latex(caption="Heights")
     assert "begin{tabular}" in latex
