@@ -13,18 +13,20 @@ from . import parameters
 from .certificate import OURS, check_names, last_step
 from .data.arrays import make_source
 from .data.blocks import NotFiniteError
-from .data.dask import in_memory
+from .data.dask import in_memory, is_dask
 from .data.source import Refused
 from .data.threads import default_errors, one_blas_thread
+from .fitting.beyond_memory import few_rows
 from .fitting.specification import Specification
 from .inferring import density
 from .inferring.bootstrap import Resampling
 from .inferring.corner import Smoothing
-from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, found
+from .inferring.covariance import COVARIANCES, NEED_ALL_ROWS, SMOOTHED, Asked, found
 from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
-from .linear_regressor import CHECK, LinearRegressor
+from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
+from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import Loss, huber
 
 __all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
@@ -54,7 +56,9 @@ def infer(
         Fitted, with ``alpha=0``; or a pipeline or search that ends with one, whose X is what the
         steps before make of it.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The data it was fitted to. Data on Dask are brought into memory.
+        The data it was fitted to. Those on Dask are read part by part, but for ``"cluster"``,
+        ``"bootstrap"``, ``"rank"`` and ``"rank-nid"``, which bring them into memory; ``"iid"``,
+        ``"kernel"`` and ``"robust"`` of quantiles bring the residuals.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         The targets.
     sample_weight : array-like of shape (n_samples,), float or None, default=None
@@ -149,44 +153,73 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     model, X = last_step(model, X)
     loss = _checked_loss(model)
     names = _names(given, model, X)
+    how, resampling = _smoothing(*smoothing), _resampling(*resampling)
+    if is_dask(X) and groups is None:
+        asked = _asked(model, loss, cov, None, level, how, resampling)
+        if asked.cov not in NEED_ALL_ROWS:
+            return _on_dask(model, names, X, y, sample_weight, asked)
     X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
     data = X, y
     # A dense X is read often enough to see what is not finite on the way.
     seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
     X, y = check_X_y(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
-    if X.shape[1] != model.n_features_in_:
-        raise ValueError(
-            f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
-        )
+    _check_columns(model, X)
     w = parameters.weights(sample_weight, len(y))
     groups = _groups(groups, len(y))
     if w is not None and not w.all():  # a row of weight zero is absent
         kept = w > 0.0
         X, y, w = X[kept], y[kept], w[kept]
         groups = None if groups is None else groups[kept]
-    asked = _asked(
-        model, loss, cov, groups, level, _smoothing(*smoothing), _resampling(*resampling)
-    )
-    targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-    coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
-    if len(coef) != targets.shape[1]:
-        raise ValueError(f"y must have the {len(coef)} targets of the fit; got {targets.shape[1]}.")
-    b0 = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coef))
+    asked = _asked(model, loss, cov, groups, level, how, resampling)
+    targets = np.ascontiguousarray(np.asarray(y, dtype=np.float64).T)
     try:
-        with one_blas_thread():
-            inferences = [
-                _of_target(model, names, X, t, w, b, float(c), _loss(model, asked.spec, k), asked)
-                for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
-            ]
+        found = _of_targets(model, names, make_source(X, targets, w), asked)
     except (Refused, NotFiniteError) as reason:
         check_X_y(*data, **CHECK)
-        raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
-    return inferences[0] if np.ndim(y) == 1 else inferences
+        raise _too_extreme(reason) from None
+    return found[0] if targets.ndim == 1 else found
 
 
-def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) -> Inference:
-    """The inference for one target y (n,)."""
-    source = make_source(X, np.ascontiguousarray(y), w)
+def _on_dask(model, names, X, y, sample_weight, asked: Asked):
+    """The inference in passes over the parts of X, y and weights."""
+    _check_columns(model, X)
+    table = checked_table(model, X, y, sample_weight, reset=False)
+    source = checked_source(model, table, few_rows)
+    try:
+        found = _of_targets(model, names, source, asked)
+    except (Refused, NotFiniteError) as reason:
+        raise _too_extreme(reason) from None
+    return found if table.layout.y_shape else found[0]
+
+
+def _check_columns(model, X) -> None:
+    if X.shape[1] != model.n_features_in_:
+        raise ValueError(
+            f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
+        )
+
+
+def _too_extreme(reason: Exception) -> ValueError:
+    return ValueError(f"X or y is in units too extreme for standard errors: {reason}")
+
+
+def _of_targets(model, names, source: Any, asked: Asked) -> list[Inference]:
+    """The inference for each target of a source."""
+    coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
+    if len(coef) != source.n_targets:
+        raise ValueError(f"y must have the {len(coef)} targets of the fit; got {source.n_targets}.")
+    b0 = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coef))
+    with one_blas_thread():
+        return [
+            _of_target(
+                model, names, source.target(k), b, float(c), _loss(model, asked.spec, k), asked
+            )
+            for k, (b, c) in enumerate(zip(coef, b0, strict=True))
+        ]
+
+
+def _of_target(model, names, source: Any, b, b0: float, loss: Loss, asked: Asked) -> Inference:
+    """The inference for the one target of a source."""
     with np.errstate(all="ignore"):
         fit, at_fit = first_look(source, bool(model.fit_intercept), model.rank_, b, b0, loss)
         n, rank = source.weight, fit.at.rank
@@ -196,9 +229,10 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
                 "coefficient."
             )
         if n <= rank:
+            counted = "" if source.weight_range is None else ", counted by sample_weight"
             raise ValueError(
                 f"X must have more rows than independent columns, {rank} with the intercept; "
-                f"got n_samples={n:g}{'' if w is None else ', counted by sample_weight'}."
+                f"got n_samples={n:g}{counted}."
             )
         # The last digits of coefficients in float32 are those of other data.
         if model.coef_.dtype == np.float64 and not is_minimum(source, fit, at_fit):
@@ -206,7 +240,7 @@ def _of_target(model, names, X, y, w, b, b0: float, loss: Loss, asked: Asked) ->
                 "X, y and sample_weight must be those of the fit: the coefficients of model do not "
                 "minimise its loss on them."
             )
-        seen = found(source, fit, at_fit, X, y, w, asked)
+        seen = found(source, fit, at_fit, asked)
     coef = np.append(b0, b) if model.fit_intercept else b
     df = n - rank if not asked.n_clusters else asked.n_clusters - 1.0
     undetermined = np.any(fit.at.null != 0.0, axis=1)

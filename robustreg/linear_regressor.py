@@ -17,26 +17,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import parameters
 from .data.blocks import NotFiniteError, fitted_values
-from .data.dask import Table, chunks_of_columns, in_memory, is_dask, make_table, sketch
+from .data.dask import in_memory, is_dask, sketch
 from .data.dask_lazy import predicted, told_of_rows
-from .data.dask_source import BadPart, looked_at
 from .data.threads import default_errors, one_blas_thread
 from .fitting.beyond_memory import fit_beyond_memory, outside, sample_size
 from .fitting.fit import fit
 from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
+from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
-
-# How X and y are checked, and what is read as it is.
-CHECK: dict[str, Any] = {
-    "accept_sparse": "csr",
-    "dtype": parameters.DTYPES,
-    "multi_output": True,
-    "y_numeric": True,
-}
 
 
 def _adds_up(estimator: LinearRegressor) -> bool:
@@ -397,50 +389,19 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     def _fit_dask(self, X, y, sample_weight, spec: Specification) -> Fit:
         """The same for X on Dask, of which this sees no rows."""
-        empty: Any = validate_data(
-            self, sketch(X), None if y is None else "no_validation",  # pyright: ignore
-            accept_sparse="csr", dtype=parameters.DTYPES, ensure_min_samples=0,
-        )  # fmt: skip
-        if (count := chunks_of_columns(X)) > 1:
-            warnings.warn(
-                f"X has {count} chunks of columns, which each pass puts together again; "
-                "X.rechunk({1: -1}), and perhaps .persist(), does that once.",
-                UserWarning,
-                stacklevel=5,
-            )
-        table = make_table(X, y, sample_weight, empty.dtype)
-        try:
-            with begun(self, self.verbose) as progress, one_blas_thread():
-                spec = replace(spec, tell=progress.tell)
-                source = looked_at(table, sample_size(spec.loss))
-                if not sum(source.lengths):  # the error for X without rows
-                    validate_data(self, sketch(X), accept_sparse="csr")
-                if not source.n_rows:  # the error for weights that are all 0
-                    parameters.weights(np.zeros(sum(source.lengths)), sum(source.lengths))
-                if spec.tell:
-                    spec.tell("pass 1: look", source.n_rows)
-                found = fit_beyond_memory(source, spec, self._start_of(table.layout.y_shape))
-                progress.end(found.work)
-        except BadPart as bad:
-            self._check_part(table, bad.number)
-            raise
-        self._assign(found, empty.dtype, 1 + len(table.layout.y_shape), spec.has_knots)
+        table = checked_table(self, X, y, sample_weight, reset=True)
+        with begun(self, self.verbose) as progress, one_blas_thread():
+            spec = replace(spec, tell=progress.tell)
+            source = checked_source(self, table, sample_size(spec.loss))
+            if spec.tell:
+                spec.tell("pass 1: look", source.n_rows)
+            found = fit_beyond_memory(source, spec, self._start_of(table.layout.y_shape))
+            progress.end(found.work)
+        self._assign(found, table.layout.dtype, 1 + len(table.layout.y_shape), spec.has_knots)
         if spec.has_knots:
             told = outside, found.coef, found.intercept, found.losses
             self.outliers_ = told_of_rows(table, source.lengths, *told)
         return found
-
-    def _check_part(self, table: Table, number: int) -> None:
-        """Raise what a fit in memory would for a part that cannot be fitted, with its number."""
-        X, y, w = table.part(number)
-        try:
-            checked: Any = validate_data(self, X, y, **CHECK, reset=False)
-            y = np.asarray(checked[1], dtype=np.float64)
-            parameters.weights(w, len(y), or_none=True)
-            if y.shape != (wanted := (len(y), *table.layout.y_shape)):
-                raise ValueError(f"y must have the shape {wanted}; got {y.shape}.")
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{error} This is in part {number} of the rows.") from None
 
     def predict(self, X: Any) -> Any:
         """Predicted targets.

@@ -93,6 +93,7 @@ DOORS = {
     "progress",
     "display.fit",
     "__main__",
+    "on_dask",
 }
 # Packages beyond NumPy, SciPy and the standard library, and the only files that know them.
 KNOWN_BY = {
@@ -101,6 +102,7 @@ KNOWN_BY = {
     "threadpoolctl": {"data.threads", "__main__"},  # scikit-learn brings it, too
     "matplotlib": {"display.drawing"},
     "pandas": {"inferring.record"},  # where a table is made a frame
+    "polars": {"inferring.record"},
     "dask": {"data.dask", "data.dask_lazy"},
 }
 

@@ -140,12 +140,13 @@ class DaskSource:
         return self._of(slice(self._first, self._first + self.n_targets))
 
     def groups(self, most: int) -> list[DaskSource]:
-        """The same rows with at most so many targets each, of all of them."""
-        k = self.table.layout.n_targets
+        """The same rows with at most so many of the targets each."""
+        k, first = self.n_targets, self._first
         if min(k, most) == 1:
-            groups = [self._of(j) for j in range(k)]
+            groups = [self.target(j) for j in range(k)]
         else:
-            groups = [self._of(slice(j, min(j + most, k))) for j in range(0, k, most)]
+            ends = ((j, min(j + most, k)) for j in range(0, k, most))
+            groups = [self._of(slice(first + begin, first + end)) for begin, end in ends]
         return [groups[0], *(source.again() for source in groups[1:])]
 
     def again(self) -> DaskSource:

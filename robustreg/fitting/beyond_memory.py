@@ -51,10 +51,10 @@ def _why(reason: Refused, spec: Specification) -> str:
 
 def sample_size(loss: Loss) -> Any:
     """The function of n and m that tells how many rows are drawn at the first look."""
-    return usual_sample if loss.is_bounded else _of_frame
+    return usual_sample if loss.is_bounded else few_rows
 
 
-def _of_frame(n: int, m: int) -> int:
+def few_rows(n: int, m: int) -> int:
     """Rows that tell the size of columns."""
     return SAMPLE
 

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
 from ..data.present import repeated
 from ..data.source import Source
+from ..fitting.beyond_memory import fit_beyond_memory
 from ..fitting.fit import fit as fit_rows
-from ..fitting.specification import Specification
+from ..fitting.specification import Fit, Specification, together
 from ..numerics.precision import EPS
 from ..problem.losses import ABSOLUTE, Loss, pinball
 from . import density, rank
@@ -127,23 +129,31 @@ def density_of(rows: Residuals, tau: float, n: float, how: Smoothing) -> float:
     return float((K.sum() if rows.w is None else rows.w @ K) / (n * c))
 
 
-def nid(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
+def nid(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """Errors independent, of a density each that changes with X as the quantiles do."""
-    change, h = quantile_change(fit, X, y, w, n, how)
+    change, h = quantile_change(source, fit, n, how)
     F = gram_of(source, fit, by_change, change, h)
     return _sandwich(F, fit.at.gram, fit.level)
 
 
 def quantile_change(
-    fit: Fitted, X, y, w: np.ndarray | None, n: float, how: Smoothing
+    source: Source, fit: Fitted, n: float, how: Smoothing
 ) -> tuple[np.ndarray, float]:
     """(difference (m,) of the coefficients of the fits at tau + h and tau - h, in the frame, h)."""
     frame, h = fit.at.frame, how.part(n, fit.level)
     losses = tuple(pinball(level) for level in (fit.level + h, fit.level - h))
     spec = replace(specification(losses[0], frame.intercept), losses=losses)
-    found = fit_rows(X, repeated(y, 2), w, spec)  # they share passes
+    found = levels_of(source, spec)
     above, below = (frame.from_raw(*of) for of in zip(found.coef, found.intercept, strict=True))
     return above - below, h
+
+
+def levels_of(source: Any, spec: Specification) -> Fit:
+    """The fits of the losses of a specification to one target; in memory they share passes."""
+    if source.in_memory:
+        return fit_rows(source.X, repeated(source.y, len(spec.losses)), source.w, spec)
+    each = range(len(spec.losses))
+    return together([fit_beyond_memory(source.again(), spec.of(k), None) for k in each])
 
 
 def by_change(rows: Seen, fit: Fitted, change: np.ndarray, h: float) -> np.ndarray:
@@ -220,7 +230,7 @@ def _sandwich(F: np.ndarray, G: np.ndarray, tau: float) -> np.ndarray:
 
 
 def rank_intervals(
-    source: Source, fit: Fitted, X, y, w, n: float, level: float, how: Smoothing | None
+    source: Source, fit: Fitted, n: float, level: float, how: Smoothing | None
 ) -> np.ndarray:
     """Intervals (k, 2) by inversion of rank tests, in the units of the frame; see rank.py.
 
@@ -231,17 +241,17 @@ def rank_intervals(
     size = float(np.mean(np.abs(at.frame.residual(part, C, fit.phi))))
     t = rank.moved(at.frame.target(part), size if size > 0.0 else 1.0)
     rows = rank.Rows(at.rows(C), t, part.weights, fit.level)
-    found = fit_rows(rows.D, t[:, None], w, specification(fit.loss, False))
+    found = fit_rows(rows.D, t[:, None], part.w, specification(fit.loss, False))
     bread = at.inverse_gram()
     own = np.diag(at.A @ bread @ at.A.T)  # c'G^-1 c
-    q = 1.0 / own if how is None else _with_densities(source, fit, X, y, w, n, how)
+    q = 1.0 / own if how is None else _with_densities(source, fit, n, how)
     cutoff = float(stdtrit(n - at.rank, 0.5 + 0.5 * level))
     return rank.rank_intervals(rows, found.coef[0], at.A, q, cutoff, size * np.sqrt(own))
 
 
-def _with_densities(source: Source, fit: Fitted, X, y, w, n: float, how: Smoothing) -> np.ndarray:
+def _with_densities(source: Source, fit: Fitted, n: float, how: Smoothing) -> np.ndarray:
     """q (k,) of rank.py with a density of each row."""
-    change, h = quantile_change(fit, X, y, w, n, how)
+    change, h = quantile_change(source, fit, n, how)
     V = inverse_density(gram_of(source, fit, by_change, change, h)) @ fit.at.A.T
     V = V / np.einsum("ji,ij->j", fit.at.A, V)  # c'v = 1
     return np.einsum("ij,ik,kj->j", V, fit.at.gram, V)

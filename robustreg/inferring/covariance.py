@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ COVARIANCES = {
     "mae": OF_CORNERS,
     "quantile": OF_CORNERS,
 }
+NEED_ALL_ROWS = (*INTERVALS_ONLY, "cluster", "bootstrap")  # in memory; passes do for the others
 SMOOTHED = ("iid", "kernel", "robust", "cluster")  # those of a corner that may have a kernel
 
 
@@ -51,36 +53,37 @@ class Found:
     interval: np.ndarray | None = None
 
 
-def found(source: Source, fit: Fitted, at_fit: Slopes, X, y, w, asked: Asked) -> Found:
-    """What is asked, for the rows X (n, p), y (n,) and weights w (n,) or None of the source."""
+def found(source: Any, fit: Fitted, at_fit: Slopes, asked: Asked) -> Found:
+    """What is asked, for one target of a source, which is in memory for NEED_ALL_ROWS."""
     at, unit, k = fit.at, fit.at.frame.y_scale, len(fit.at.A)
     if asked.cov in INTERVALS_ONLY:
         how = asked.how if asked.cov == "rank-nid" else None
-        ends = unit * corner.rank_intervals(source, fit, X, y, w, source.weight, asked.level, how)
+        ends = unit * corner.rank_intervals(source, fit, source.weight, asked.level, how)
         if at.frame.intercept:
             ends[0] += at.frame.y_shift
         return Found(np.full(k, np.nan), np.full((k, k), np.nan), ends)
     if asked.cov == "bootstrap":
         start = fit.b[None], np.array([fit.b0])
         rank, clusters = at.rank - at.frame.intercept, (asked.number, asked.n_clusters)
-        B = resampled(X, y, w, asked.spec, rank, start, *clusters, asked.resampling)
+        rows = source.X, source.y, source.w
+        B = resampled(*rows, asked.spec, rank, start, *clusters, asked.resampling)
         B = B - B.mean(axis=0)
         V = B.T @ B / (len(B) - 1.0)
         return Found(np.sqrt(np.diag(V)), V)
-    relative = at.covariance(covariance(source, fit, at_fit, X, y, w, asked))
+    relative = at.covariance(covariance(source, fit, at_fit, asked))
     std_err = unit * np.sqrt(np.maximum(np.diag(relative), 0.0))
     return Found(std_err, unit * relative * unit)
 
 
-def covariance(source: Source, fit: Fitted, at_fit: Slopes, X, y, w, asked: Asked) -> np.ndarray:
+def covariance(source: Source, fit: Fitted, at_fit: Slopes, asked: Asked) -> np.ndarray:
     """The covariance (r, r) of the coefficients a, in the coordinates and units of the frame."""
     n, cov, how = source.weight, asked.cov, asked.how
     if fit.is_corner:
         if cov == "cluster":
             return corner.cluster(source, fit, asked.number, asked.n_clusters, n, how)
-        if cov == "nid":
-            return corner.nid(source, fit, X, y, w, n, how)
-        kinds = {"iid": corner.iid, "kernel": corner.kernel, "robust": corner.robust}
+        kinds = {
+            "iid": corner.iid, "nid": corner.nid, "kernel": corner.kernel, "robust": corner.robust
+        }  # fmt: skip
         return kinds[cov](source, fit, n, how)
     if cov == "cluster":
         return smooth.cluster(source, fit, asked.number, asked.n_clusters)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.dask import memory_for_entries
 from ..data.frame import frames_of
 from ..data.source import Part, Source, Sums, sweep
 from ..numerics import linalg
@@ -170,15 +171,32 @@ def first_look(
     return make_fitted(at, b, b0, loss), sums
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Norms(Sums):
+    """The sum of w norm(K d) over rows."""
+
+    of: float
+
+
+def norms_on_corner(part: Part, fit: Fitted, root: np.ndarray) -> Norms:
+    """The kernel for the rows on a corner, K = ``root`` (r, r)."""
+    rows = seen(part, fit)
+    sizes = np.where(rows.zone == 0, fit.at.norms(rows.C, root), 0.0)
+    return Norms(float(part.weights @ sizes))
+
+
 def is_minimum(source: Source, fit: Fitted, sums: Slopes) -> bool:
     """Whether the fit is the minimum of the loss on these rows, to OTHER_DATA standard errors.
 
     Rows on a corner may have any slope in between: they add at most w norm(K d) each, K'K = G^-1.
     """
     root, held, on = linalg.factor(fit.at.gram).inverse_root(), 0.0, np.concatenate(sums.on)
-    if len(on):
-        part = source.take(on)
-        held = float(part.weights @ fit.at.norms(fit.at.frame.centred(part), root))
+    if len(on):  # few rows, unless there are ties: so they are taken where that costs no pass
+        held = (
+            norms_on_corner(source.take(on), fit, root)
+            if source.in_memory
+            else sweep(source, norms_on_corner, fit, root)
+        ).of
     elif not fit.is_corner:  # an exact fit leaves the rounding of residuals
         held = ROUNDINGS * EPS * (1.0 + np.abs(fit.phi).sum()) * np.sqrt(sums.weight)
     size = np.linalg.norm(root @ fit.at.of_all(sums.score))
@@ -247,7 +265,12 @@ class Residuals:
 
 
 def residuals(source: Source, fit: Fitted) -> Residuals:
-    """Those of all rows, in one pass."""
+    """Those of all rows, in one pass; ValueError if memory has no room for them."""
+    if not source.in_memory and 3 * source.n_rows > (room := memory_for_entries()):
+        raise ValueError(
+            f"cov needs the residuals of all {source.n_rows:,} rows in memory, which has room for "
+            f"{room / 3:,.0f}: take cov='nid'."
+        )
     found = sweep(source, kept, fit)
     w = np.concatenate(found.w) if found.w else None
     return Residuals(np.concatenate(found.r), np.concatenate(found.t), w)

@@ -17,6 +17,7 @@ from robustreg import (
     certify,
     delta_path,
     infer,
+    inference,
     quantile_process,
 )
 from robustreg.data import dask as on_dask
@@ -416,6 +417,87 @@ def test_weights_that_overflow_are_fitted_in_memory_without_a_word(in_passes, re
     assert not recwarn.list
 
 
+KINDS = {
+    "mse": ["iid", "HC0", "HC1", "HC2", "HC3"],
+    "huber": ["H1", "H2", "H3", "MASS", "sandwich"],
+    "mae": ["nid", "iid", "kernel", "robust"],
+    "quantile": ["nid", "iid", "kernel", "robust"],
+}
+KINDS = [(loss, cov) for loss, kinds in KINDS.items() for cov in kinds]
+
+
+def assert_same_table(here, there):
+    assert there.names == here.names
+    for name in ("std_err", "interval", "p_value", "covariance"):
+        expected = getattr(here, name)
+        atol = 1e-9 * np.nanmax(np.abs(expected))
+        np.testing.assert_allclose(getattr(there, name), expected, rtol=1e-7, atol=atol)
+    assert (there.n_samples, there.df_resid, there.df) == (here.n_samples, here.df_resid, here.df)
+
+
+@pytest.mark.parametrize(("loss", "cov"), KINDS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_standard_errors_are_those_of_memory_and_no_row_is_gathered(
+    in_passes, monkeypatch, loss, cov, weighted
+):
+    X, y, rng = table(1500, 3, seed=5)
+    w = rng.integers(0, 4, 1500).astype(float) if weighted else None
+    level = {"quantile": 0.3} if loss == "quantile" else {}
+    model = LinearRegressor(loss, delta=0.8, **level).fit(X, y, w)
+    here = infer(model, X, y, w, cov=cov)
+    monkeypatch.setattr(inference, "in_memory", None)  # it would bring them
+    lazy = *parts_of(X, y, 400), None if w is None else da.from_array(w, chunks=400)
+    assert_same_table(here, infer(model, *lazy, cov=cov))
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
+def test_standard_errors_of_frames_dependent_columns_and_several_targets(in_passes, loss):
+    X, y, _ = table(1200, 3, seed=6)
+    frame = pd.DataFrame(X, columns=list("abc")).assign(d=2.0 * X[:, 0] - X[:, 1], e=np.abs(y))
+    model = LinearRegressor(loss).fit(frame, y)
+    lazy = dd.from_pandas(frame.assign(y=y), npartitions=4)
+    here = infer(model, frame, y)
+    assert np.isnan(here.std_err[[1, 2, 4]]).all()
+    assert_same_table(here, infer(model, lazy[list(frame)], lazy["y"]))
+    Y = np.column_stack([y, X[:, 0] - y])
+    model = LinearRegressor(loss).fit(X, Y)
+    tables = zip(infer(model, X, Y), infer(model, *parts_of(X, Y, 300)), strict=True)
+    for here, there in tables:
+        assert_same_table(here, there)
+
+
+def test_ties_at_the_median_on_dask(in_passes):
+    X, y, _ = table(1000, 2, seed=7)
+    y = np.where(y > 0.0, y, 0.0)
+    model = LinearRegressor("mae").fit(X, y)
+    assert_same_table(infer(model, X, y), infer(model, *parts_of(X, y, 300)))
+
+
+def test_the_residuals_of_all_rows_need_room(in_passes, monkeypatch):
+    X, y, _ = table(1000, 2)
+    model = LinearRegressor("mae").fit(X, y)
+    monkeypatch.setattr(on_dask, "physical_memory", lambda: 32.0 * 2999)
+    with pytest.raises(ValueError, match="residuals of all 1,000 rows in memory, which has room"):
+        infer(model, *parts_of(X, y, 300), cov="kernel")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (X[:, :1], y), "X must have the columns of the fit, 2; got 1"),
+        (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+        (lambda X, y: (X, -y), "the coefficients of model do not minimise its loss"),
+        (lambda X, y: (X, y[:, None].repeat(2, axis=1)), "y must have the 1 targets of the fit; g"),
+        (lambda X, y: (X.map_blocks(np.full_like, np.nan), y), r"contains NaN(.|\s)* in part 0 of"),
+    ],
+)
+def test_what_is_wrong_with_data_on_dask_is_told_by_infer(in_passes, change, message):
+    X, y, _ = table(1000, 2)
+    model = LinearRegressor("huber").fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        infer(model, *change(*parts_of(X, y, 300)))
+
+
 def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
     X, y, _ = table(200, 2)
     lazy = parts_of(X, y, 60)
@@ -431,7 +513,7 @@ def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
         lambda: delta_path(*lazy),
         lambda: certify(here, *lazy),
         lambda: batches.partial_fit(*lazy),
-        lambda: infer(batches, *lazy),
+        lambda: infer(batches, *lazy, cov="bootstrap"),
         lambda: quantile_process(*lazy, quantiles=[0.5]),
     ):
         with pytest.raises(ValueError, match=r"600 numbers on Dask: .* is done in memory"):

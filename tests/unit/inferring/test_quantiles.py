@@ -42,7 +42,7 @@ def std_err(found, V):
 
 def rank_intervals(X, y, source, found, level, how):
     unit, n = found.at.frame.y_scale, source.weight
-    ends = unit * covariances.rank_intervals(source, found, X, y, source.w, n, level, how)
+    ends = unit * covariances.rank_intervals(source, found, n, level, how)
     ends[0] += found.at.frame.y_shift
     return ends
 
@@ -50,11 +50,11 @@ def rank_intervals(X, y, source, found, level, how):
 @pytest.mark.parametrize("name", ["engel", "stackloss"])
 @pytest.mark.parametrize("tau", [0.25, 0.5, 0.9])
 def test_standard_errors_are_those_of_quantreg(name, tau):
-    X, y, source, found = reference_fit(name, tau)
+    _, y, source, found = reference_fit(name, tau)
     wanted, n = R[name][f"quantile_{tau}"], len(y)
     for key, V in [
         ("iid", covariances.iid(source, found, n, HALL_SHEATHER)),
-        ("nid", covariances.nid(source, found, X, y, None, n, HALL_SHEATHER)),
+        ("nid", covariances.nid(source, found, n, HALL_SHEATHER)),
         ("ker", covariances.kernel(source, found, n, HALL_SHEATHER)),
     ]:
         # Its interior point leaves 1e-8 of the two fits of "nid".
