@@ -102,6 +102,7 @@ KNOWN_BY = {
     "matplotlib": {"display.drawing"},
     "pandas": {"inferring.record"},  # where a table is made a frame
     "dask": {"data.dask", "data.dask_lazy"},
+    "skl2onnx": {"onnx"},
 }
 
 
