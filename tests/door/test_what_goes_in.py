@@ -217,6 +217,8 @@ def test_sample_weight(given, numbers):
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
 
 
+# Older scikit-learn asks a lazy frame for its columns, of which polars warns.
+@pytest.mark.filterwarnings("ignore:Determining the data types of a LazyFrame")
 @pytest.mark.parametrize(("given", "mended"), cases(REFUSED))
 def test_refused_with_an_advice_that_works(given, mended):
     model = LinearRegressor("mae").fit(X, Y)
