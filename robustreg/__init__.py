@@ -1,7 +1,7 @@
 """robustreg: exact linear regression under squared, absolute, Huber and quantile loss."""
 
 from ._version import __version__
-from .certificate import Certificate, certify
+from .certificate import certify
 from .display import (
     CoefficientsDisplay,
     DeltaPathDisplay,
@@ -14,6 +14,7 @@ from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .path import DeltaPath, delta_path
 from .process import QuantileProcess, quantile_process
+from .proof.certificate import Certificate
 
 __all__ = [
     "Certificate",

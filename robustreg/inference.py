@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -30,6 +31,31 @@ from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import Loss, huber
 
 __all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
+
+
+@overload
+def infer(
+    model: Any, X: Any, y: Sequence[Sequence[float]], sample_weight: Any = ..., *,
+    cov: str | None = ...,
+    groups: Any = ..., level: float = ..., n_resamples: int = ..., random_state: Any = ...,
+    bandwidth: str = ..., kernel: str | None = ...,
+) -> list[Inference]: ...  # fmt: skip
+
+
+@overload
+def infer(
+    model: Any, X: Any, y: Sequence[float], sample_weight: Any = ..., *, cov: str | None = ...,
+    groups: Any = ..., level: float = ..., n_resamples: int = ..., random_state: Any = ...,
+    bandwidth: str = ..., kernel: str | None = ...,
+) -> Inference: ...  # fmt: skip
+
+
+@overload
+def infer(
+    model: Any, X: Any, y: Any, sample_weight: Any = ..., *, cov: str | None = ...,
+    groups: Any = ..., level: float = ..., n_resamples: int = ..., random_state: Any = ...,
+    bandwidth: str = ..., kernel: str | None = ...,
+) -> Any: ...  # fmt: skip
 
 
 def infer(

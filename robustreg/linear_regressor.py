@@ -29,6 +29,7 @@ from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
+from .saved import with_version, without_version
 
 
 def _adds_up(estimator: LinearRegressor) -> bool:
@@ -198,14 +199,14 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
 
     def __init__(
         self,
-        loss: str = "mse",
+        loss: parameters.Loss = "mse",
         *,
         delta: float = 1.35,
         quantile: float = 0.5,
-        scale: float | str = 1.0,
+        scale: parameters.Scale = 1.0,
         alpha: float = 0.0,
         fit_intercept: bool = True,
-        solver: str = "auto",
+        solver: parameters.Solver = "auto",
         max_iter: int = 1000,
         tol: float = 1e-9,
         warm_start: bool = False,
@@ -222,6 +223,12 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         self.tol = tol
         self.warm_start = warm_start
         self.verbose = verbose
+
+    def __getstate__(self):
+        return with_version(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_version(type(self).__name__, state))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -383,7 +390,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         with one_blas_thread():
             running = Running.of(X, y, w) if running is None else running.with_rows(X, y, w)
             fitted = fit_of(running, spec)
-        self._assign(fitted, running.dtype, y.ndim, spec.has_knots)
+        self._assign(fitted, np.dtype(running.dtype), y.ndim, spec.has_knots)
         self._running = running
         return fitted
 

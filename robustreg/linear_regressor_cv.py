@@ -28,6 +28,7 @@ from .paths.grid import Grid, candidates, on_grid
 from .paths.selection import Scoring, chosen, present, results, scores_of, training_sets
 from .problem.losses import ABSOLUTE
 from .progress import CallbackSupportMixin, begun, with_callbacks
+from .saved import with_version, without_version
 
 DELTAS = 20
 SCORING = "neg_mean_absolute_error"
@@ -158,12 +159,12 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        loss: str = "huber",
+        loss: parameters.Loss = "huber",
         *,
         deltas: Any = DELTAS,
         alphas: Any = (0.0,),
         quantile: float = 0.5,
-        scale: float | str = 1.0,
+        scale: parameters.Scale = 1.0,
         fit_intercept: bool = True,
         cv: Any = None,
         scoring: Any = None,
@@ -173,11 +174,11 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         tol: float = 1e-9,
         verbose: int = 0,
     ):
-        self.loss = loss
+        self.loss: parameters.Loss = loss
         self.deltas = deltas
         self.alphas = alphas
         self.quantile = quantile
-        self.scale = scale
+        self.scale: parameters.Scale = scale
         self.fit_intercept = fit_intercept
         self.cv = cv
         self.scoring = scoring
@@ -186,6 +187,12 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
+
+    def __getstate__(self):
+        return with_version(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_version(type(self).__name__, state))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

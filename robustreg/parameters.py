@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from typing import Literal, TypeAlias
 
 import numpy as np
+
+# What a type checker allows.
+Loss: TypeAlias = Literal["mse", "mae", "huber", "quantile", "squared_error", "absolute_error"]
+Scale: TypeAlias = float | Literal["mad", "concomitant", "proposal2"]
+Solver: TypeAlias = Literal["auto", "scipy"]
 
 LOSSES = {
     "mse": "mse",

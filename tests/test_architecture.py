@@ -104,6 +104,7 @@ KNOWN_BY = {
     "pandas": {"inferring.record"},  # where a table is made a frame
     "polars": {"inferring.record"},
     "dask": {"data.dask", "data.dask_lazy"},
+    "skl2onnx": {"onnx"},
 }
 
 

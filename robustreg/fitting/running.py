@@ -50,12 +50,12 @@ SURE = 10  # digits of coefficients that are taken for granted: of fewer the use
 @dataclass(frozen=True, slots=True, eq=False)
 class Running:
     """All rows so far: the ``moments`` of [X, y], the shape of y behind its first axis,
-    ``y_shape``, and the ``dtype`` of X, float32 if that of all batches is.
+    ``y_shape``, and the ``dtype`` of X, a NumPy scalar type: float32 if that of all batches is.
     """
 
     moments: Moments
     y_shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: type[np.generic]
 
     @classmethod
     def of(cls, X, y: np.ndarray, w: np.ndarray | None) -> Running:
@@ -69,7 +69,7 @@ class Running:
         Y = np.ascontiguousarray(y.reshape(len(y), -1).T)
         with np.errstate(all="ignore"):  # what is not finite is found at the end
             found = sweep(make_source(X, Y, w), moments)
-        return cls(_finite(found), y.shape[1:], X.dtype.newbyteorder("="))
+        return cls(_finite(found), y.shape[1:], X.dtype.type)
 
     def with_rows(self, X, y: np.ndarray, w: np.ndarray | None) -> Running:
         """The same and more rows; their weights may all be 0."""
@@ -78,8 +78,8 @@ class Running:
         more = Running.of(X, y, w)
         with np.errstate(all="ignore"):
             found = self.moments + more.moments
-        both_single = self.dtype == more.dtype == np.float32
-        return Running(_finite(found), self.y_shape, more.dtype if both_single else np.dtype(float))
+        both_single = self.dtype is more.dtype is np.float32
+        return Running(_finite(found), self.y_shape, more.dtype if both_single else np.float64)
 
     @property
     def n_targets(self) -> int:

@@ -146,7 +146,7 @@ def slopes(part: Part, fit: Fitted) -> Slopes:
     """The kernel of the first pass, for coordinates D = Z with all columns."""
     rows, frame = seen(part, fit), fit.at.frame
     psi, inside, w = slope(rows, fit), rows.zone == 0, part.weights
-    on = np.flatnonzero(inside) + part.begin if fit.is_corner else np.zeros(0, dtype=int)
+    on = np.flatnonzero(inside) + part.begin if fit.is_corner else np.zeros(0, dtype=np.intp)
     return Slopes(
         frame.gram(rows.C, part.w),
         frame.adjoint(rows.C, w * psi),
