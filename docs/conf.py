@@ -27,8 +27,8 @@ autodoc_typehints = "none"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"plot_\w+\.py$",
-    "ignore_pattern": r"^(?!plot_)",
+    "filename_pattern": r"(plot_\w+|flight_delays)\.py$",
+    "ignore_pattern": r"^(?!plot_|flight_delays)",
     "abort_on_example_error": True,
     "write_computation_times": False,
     "show_memory": False,
