@@ -22,7 +22,7 @@ nitpicky = False
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"all", "GL01", "SA01", "EX01", "ES01", "SA04"}
 myst_enable_extensions = ["dollarmath"]
-myst_heading_anchors = 2
+myst_heading_anchors = 3
 autodoc_typehints = "none"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
