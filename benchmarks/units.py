@@ -2,6 +2,8 @@
 
 Each cell is the largest relative difference of a coefficient from the estimator's own fit before
 the change, after undoing it: 0 if units are only units. Warnings are marked by *, errors named.
+Settings are the defaults, but for penalties, which are 0, max_iter of HuberRegressor, and delta in
+the row that says so.
 """
 
 import platform
@@ -29,22 +31,21 @@ class StatsmodelsRLM:
         return self
 
 
-class Huber:
-    """LinearRegressor with delta in units of y, which the estimators with a scale of their own do
-    not need.
-    """
+class HuberDeltaMoved:
+    """LinearRegressor with a delta that is changed with the units of y, as its users have to."""
 
     def fit(self, X, y):
-        self.coef_ = (
-            LinearRegressor("huber", delta=np.median(np.abs(y - np.median(y)))).fit(X, y).coef_
-        )
+        delta = np.median(np.abs(y - np.median(y)))
+        self.coef_ = LinearRegressor("huber", delta=delta).fit(X, y).coef_
         return self
 
 
 ESTIMATORS = {
     "robustreg mse": lambda: LinearRegressor("mse"),
-    "robustreg huber": Huber,
     "robustreg mae": lambda: LinearRegressor("mae"),
+    'robustreg huber, scale="mad"': lambda: LinearRegressor("huber", scale="mad"),
+    "robustreg huber, delta moved with y": HuberDeltaMoved,
+    "robustreg huber, delta=1.35 left": lambda: LinearRegressor("huber"),
     "sklearn LinearRegression": LinearRegression,
     "sklearn HuberRegressor": lambda: HuberRegressor(alpha=0.0, max_iter=10_000),
     "sklearn QuantileRegressor": lambda: QuantileRegressor(alpha=0.0),

@@ -22,13 +22,13 @@ nitpicky = False
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"all", "GL01", "SA01", "EX01", "ES01", "SA04"}
 myst_enable_extensions = ["dollarmath"]
-myst_heading_anchors = 2
+myst_heading_anchors = 3
 autodoc_typehints = "none"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"plot_\w+\.py$",
-    "ignore_pattern": r"^(?!plot_)",
+    "filename_pattern": r"(plot_\w+|flight_delays)\.py$",
+    "ignore_pattern": r"^(?!plot_|flight_delays)",
     "abort_on_example_error": True,
     "write_computation_times": False,
     "show_memory": False,
