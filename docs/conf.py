@@ -19,6 +19,8 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
+highlight_language = "none"  # of blocks that name none: commands, and formulas in docstrings
+toc_object_entries_show_parents = "hide"
 
 html_title = f"robustreg {release}"
 html_theme = "pydata_sphinx_theme"
@@ -42,7 +44,6 @@ myst_html_meta = {
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-copybutton_copy_empty_lines = False
 
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
@@ -63,3 +64,12 @@ sphinx_gallery_conf = {
 warnings.filterwarnings(
     "ignore", category=FutureWarning
 )  # of the packages that bring the examples' data
+
+
+def setup(app):
+    """Leave out the empty line that doctest needs at the end of a block."""
+
+    def without_last_line(app, page, source):
+        source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+    app.connect("source-read", without_last_line)
