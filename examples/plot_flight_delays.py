@@ -36,8 +36,7 @@ for loss in ["mse", "mae", "huber"]:
         f"{loss:<5}  median error {errors[loss].abs().median():5.1f} minutes, certified: {model[-1].converged_}"
     )
 
-# %%
-# Known before departure, little explains a delay. But the losses differ in which flight they aim
+# %% Known before departure, little explains a delay. But the losses differ in which flight they aim
 # at: the middle of the errors is near 0 under the absolute loss, and far below under the squared
 # loss, which aims at the mean.
 
