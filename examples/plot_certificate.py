@@ -17,7 +17,8 @@ rng = np.random.default_rng(0)
 X = rng.standard_normal((200, 3))
 y = 1e-8 * (X @ [1.0, 2.0, 3.0] + rng.standard_t(2, 200))
 
-# %% An exact fit, least squares judged by the absolute loss, and a linear program whose tolerance
+# %%
+# An exact fit, least squares judged by the absolute loss, and a linear program whose tolerance
 # is absolute and larger than these targets:
 
 exact = LinearRegressor("mae").fit(X, y)
@@ -25,7 +26,8 @@ print(certify(exact, X, y))
 print(certify(LinearRegression().fit(X, y), X, y, loss="mae"))
 print(certify(QuantileRegressor(alpha=0.0).fit(X, y), X, y, loss="mae"))
 
-# %% ``gap`` bounds the excess: an objective at most so much, relative to itself, above the minimum.
+# %%
+# ``gap`` bounds the excess: an objective at most so much, relative to itself, above the minimum.
 # Moving the exact coefficients away, the proved bound stays just above the true excess, and it is
 # zero where the fit is exact.
 

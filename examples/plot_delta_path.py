@@ -26,7 +26,8 @@ for delta in [*path.deltas[::-1][:6], 2.0, 1.0, 0.5, 0.0]:
     listed = " ".join(map(str, days)) if len(days) <= 9 else f"{len(days)} of 21"
     print(f"{delta:7.3f} {coef[0]:7.3f} {coef[1]:7.3f} {coef[2]:7.3f}   {listed}")
 
-# %% From the right, least squares, no day is beyond delta. Days 21, 4, 3 and 1 are the first to
+# %%
+# From the right, least squares, no day is beyond delta. Days 21, 4, 3 and 1 are the first to
 # become outliers; then the coefficients hardly move, until good days are cut off as well.
 
 DeltaPathDisplay.from_path(path, feature_names=["air", "water", "acid"])

@@ -50,7 +50,8 @@ print(f"y = {model.coef_[0]:.2f} x + {model.intercept_:.2f}, certified: {model.c
 LossDisplay.from_delta(1.0)
 plt.show()
 
-# %% Four points that do not quite lie on a line, and three compromises: the absolute loss goes
+# %%
+# Four points that do not quite lie on a line, and three compromises: the absolute loss goes
 # through two of them.
 
 FitDisplay.from_estimator(LinearRegressor("huber", delta=0.1), x[:, None], y)

@@ -33,7 +33,8 @@ for loss, slope in slopes.items():
         f"{loss:<5}  slope without the outlier {slope[0]:.3f}, with an error of 30: {slope[-1]:.3f}"
     )
 
-# %% A squared error pulls as hard as it is large. An absolute error has one vote, however large it
+# %%
+# A squared error pulls as hard as it is large. An absolute error has one vote, however large it
 # is; Huber's has at most the pull of an error of delta. The slope of the truth is 0.5.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

@@ -58,7 +58,8 @@ for loss, model in models.items():
         f"{loss:<5}  values of the six words off by {off:.2f} on average, certified: {model.converged_}"
     )
 
-# %% The squared loss listens to those who held the scale upside down; the other two recover what a
+# %%
+# The squared loss listens to those who held the scale upside down; the other two recover what a
 # word is worth.
 
 styles = {"mse": ("#0072B2", "o"), "mae": ("#D55E00", "^"), "huber": ("#009E73", "s")}

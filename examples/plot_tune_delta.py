@@ -35,7 +35,8 @@ print(
     f"delta = {best:.0f}; {search.best_estimator_[-1].outliers_.sum()} of {len(y_train)} patients beyond it"
 )
 
-# %% The test set is clean, and tells what each delta is worth. The folds hold slips themselves, so
+# %%
+# The test set is clean, and tells what each delta is worth. The folds hold slips themselves, so
 # that their errors are larger; but they have their minimum in the same place.
 
 test = [
@@ -46,7 +47,8 @@ test = [
     for d in deltas
 ]
 
-# %% Beside it: the two losses without a delta, the other ways to find one, and the score to avoid.
+# %%
+# Beside it: the two losses without a delta, the other ways to find one, and the score to avoid.
 # R2 is decided by the slips in a fold, and so chooses the fit that follows them.
 
 folds = search.cv

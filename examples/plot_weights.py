@@ -28,7 +28,8 @@ for loss in ["mse", "mae", "huber"]:
         f"{loss:<5}  weighted {weighted.coef_[0]:.12f}, repeated {repeated.coef_[0]:.12f}, apart {difference:.0e}"
     )
 
-# %% One point with a growing weight draws the line to itself: smoothly under the squared loss;
+# %%
+# One point with a growing weight draws the line to itself: smoothly under the squared loss;
 # under the absolute loss the line turns from one pair of points to another, and once it goes
 # through the heavy point more weight changes nothing.
 

@@ -92,7 +92,7 @@ def infer(
         Weights that are no counts give the standard errors of as many rows as they add up to. With
         each row a group of its own, what they add up to counts in the corrections of few rows only.
     cov : str or None, default=None
-        What is assumed of the errors; the page "How sure is a coefficient" compares them.
+        What is assumed of the errors; the page "Standard errors" compares them.
 
         - ``"mse"``: ``"HC3"`` (default), ``"HC0"``, ``"HC1"``, ``"HC2"``, ``"iid"``, ``"cluster"``,
           ``"bootstrap"``.

@@ -46,7 +46,7 @@ def _adds_up(estimator: LinearRegressor) -> bool:
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression under squared, absolute, Huber or quantile loss, solved exactly.
 
-    Minimises over coefficients b and intercept b0
+    Minimises over coefficients b and intercept b0::
 
         (1 / W) sum_i w_i l(y_i - x_i'b - b0) + (alpha / 2) ||b||_2^2,     W = sum_i w_i,
 
