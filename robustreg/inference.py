@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from . import parameters
 from .certificate import OURS, check_names, last_step
@@ -23,6 +23,7 @@ from .inferring.corner import Smoothing
 from .inferring.covariance import COVARIANCES, SMOOTHED, Asked, found
 from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
+from .inputs import validated_pair
 from .linear_regressor import CHECK, LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .problem.losses import Loss, huber
@@ -146,14 +147,14 @@ def infer(
 def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, resampling):
     """What ``infer`` returns for its arguments, which are checked here."""
     given = model
-    model, X = last_step(model, X)
+    model, X = last_step(model, X, "model", "infer(model, X, y)")
     loss = _checked_loss(model)
     names = _names(given, model, X)
     X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
     data = X, y
     # A dense X is read often enough to see what is not finite on the way.
     seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
-    X, y = check_X_y(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
+    X, y = validated_pair(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
     if X.shape[1] != model.n_features_in_:
         raise ValueError(
             f"X must have the columns of the fit, {model.n_features_in_}; got {X.shape[1]}."
@@ -179,7 +180,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
                 for k, (t, b, c) in enumerate(zip(targets.T, coef, b0, strict=True))
             ]
     except (Refused, NotFiniteError) as reason:
-        check_X_y(*data, **CHECK)
+        validated_pair(*data, **CHECK)
         raise ValueError(f"X or y is in units too extreme for standard errors: {reason}") from None
     return inferences[0] if np.ndim(y) == 1 else inferences
 
@@ -237,7 +238,7 @@ def _checked_loss(model: Any) -> str:
             "model must have alpha=0: a penalty moves coefficients towards 0, and intervals about "
             f"them would not cover what they estimate; got alpha={alpha!r}."
         )
-    return parameters.LOSSES[parameters.choice("loss", model.loss, parameters.LOSSES)]
+    return parameters.loss(model.loss)
 
 
 def _names(given, model, X) -> tuple[str, ...]:
@@ -306,7 +307,9 @@ def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Res
         raise ValueError(f"kernel must be None with loss={loss!r} and cov={cov!r}.")
     level = parameters.number("level", level, positive=True)
     if level >= 1.0:
-        raise ValueError(f"level must be between 0 and 1; got {level!r}.")
+        raise ValueError(
+            f"level must be between 0 and 1; got {level!r}.{parameters.per_cent(level)}"
+        )
     labels, number = np.unique([] if groups is None else groups, return_inverse=True)
     if groups is not None and len(labels) < 2:
         raise ValueError(f"groups must have at least two groups; got {len(labels)}.")

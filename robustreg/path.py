@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .data.blocks import dense
@@ -16,6 +15,7 @@ from .data.dask import in_memory
 from .data.make_rows import make_rows
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
+from .inputs import validated_pair
 from .numerics.precision import EPS
 from .paths.breakpoints import TooManyPiecesError, pieces
 from .paths.grid import on_grid
@@ -208,7 +208,7 @@ def _found(X, y, sample_weight, fit_intercept, alpha, deltas):
     )
     X, y, sample_weight = in_memory("a path", X, y, sample_weight)
     check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
-    X, y = check_X_y(X, y, **check)
+    X, y = validated_pair(X, y, **check)
     y = np.asarray(y, dtype=np.float64)
     w = parameters.weights(sample_weight, len(y))
     if w is not None and not w.all():
