@@ -157,10 +157,10 @@ def _refuse_values(name: str, given: Any) -> None:
                 f"{name} must hold numbers; got the text {str(value)!r} in {where}. {advice}"
             )
         try:
-            missing = name == "y" and not np.isfinite(float("nan" if value is None else value))
+            missing = not np.isfinite(float("nan" if value is None else value))
         except TypeError as error:
             raise TypeError(f"{name} must hold numbers: {error}, in {where}.") from None
-        if missing:
+        if missing and name == "y":  # a later check finds those of X
             raise ValueError(f"y must be finite; got {value} in {where}.")
 
 

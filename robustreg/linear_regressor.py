@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import parameters
+from ._version import PAGES
 from .data.blocks import NotFiniteError, fitted_values
 from .data.dask import Table, chunks_of_columns, in_memory, is_dask, make_table, sketch
 from .data.dask_lazy import predicted, told_of_rows
@@ -44,7 +45,6 @@ DELTA = 1.35
 # A share of the rows. Of normal errors 1.35 standard deviations leave 0.18 of them beyond; 0.75 are
 # beyond less than a third of a standard deviation. A choice, that leaves out what may be wanted.
 MANY_BEYOND = 0.75
-# Without numbers, so that Python shows it once for all fits of a grid.
 ALMOST_ABSOLUTE = (
     "More than three quarters of the rows are beyond delta=1.35, the default, which is in units of "
     "y: this is nearly the fit of the absolute loss. Give delta in units of y; or scale='mad', "
@@ -215,6 +215,10 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     >>> print(f"{model.coef_[0]:.2f} x + {model.intercept_:.2f}")
     0.39 x + 0.55
     """
+
+    # The box in a notebook links to the page of the class.
+    _doc_link_module = "robustreg"
+    _doc_link_template: Any = PAGES + "api/robustreg.{estimator_name}.html"
 
     @told_of_unknown
     def __init__(

@@ -157,6 +157,9 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     delta = 0.23, coef = [0.92 1.93 3.14]
     """
 
+    _doc_link_module = LinearRegressor._doc_link_module
+    _doc_link_template: Any = LinearRegressor._doc_link_template
+
     @told_of_unknown
     def __init__(
         self,
@@ -322,7 +325,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         if isinstance(self.cv, (int, np.integer)) and self.cv > len(y):
             raise ValueError(f"cv must be at most the number of rows, {len(y)}; got {self.cv}.")
         split_params, score_params = self._routed(w, params)
-        splitter: Any = check_cv(self.cv)
+        cv: Any = self.cv
+        splitter: Any = check_cv(cv)
         tests = []
 
         def splits():  # numbers of training rows are not kept, as they are larger than X may be

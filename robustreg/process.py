@@ -17,6 +17,7 @@ from .data.present import repeated
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.specification import Fit, Specification
+from .inferring.table import html_of_fits
 from .inputs import refused_or_read, validated_pair
 from .problem.losses import pinball
 from .problem.solution import Status, Work
@@ -70,6 +71,21 @@ class QuantileProcess:
     converged: np.ndarray
     unique: bool
     work: Work
+
+    def __repr__(self) -> str:
+        return (
+            f"QuantileProcess of {self.coefs.shape[1]} features: {len(self.quantiles)} levels, "
+            f"{self.quantiles[0]:.4g} to {self.quantiles[-1]:.4g}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Some of its levels for a notebook."""
+        columns = {
+            "quantile": self.quantiles,
+            "objective": self.objectives,
+            "intercept": self.intercepts,
+        }
+        return html_of_fits(repr(self), columns, self.coefs)
 
     def __call__(self, quantile: float) -> tuple[np.ndarray, float]:
         """Look up the coefficients and intercept of one of the levels.

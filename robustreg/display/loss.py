@@ -130,7 +130,8 @@ class LossDisplay:
         LossDisplay
             The display.
         """
-        residuals = vector("y", y) - vector("predictions", predicted(estimator, X))
+        predictions = vector("predictions", predicted(estimator, X))
+        residuals = vector("y", y) - predictions
         fitted, given = last_step(estimator), {"residuals": residuals, "ax": ax, "plot": plot}
         quantile = fitted.quantile if getattr(fitted, "loss", None) == "quantile" else None
         return cls.from_delta(knot_of(estimator), quantile=quantile, **given)
