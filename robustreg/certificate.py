@@ -9,12 +9,13 @@ from typing import Any, overload
 import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from . import parameters
 from .data.dask import in_memory
 from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
+from .inputs import validated_pair
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .on_dask import CHECK
@@ -142,7 +143,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
     check_names(estimator, X)
     # A dense X is read often enough to see what is not finite on the way.
     data, given = (X, y), X
-    X, y = check_X_y(*data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
+    X, y = validated_pair(*data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
     w = parameters.weights(sample_weight, len(y))
     targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     if not np.all(np.isfinite(targets)):
@@ -173,7 +174,7 @@ def _certified(estimator, X, y, sample_weight, loss, delta, quantile, alpha):
                 else:
                     certificates.append(judge(table, target, w, b, b0, **problem))
     except NotFiniteError:
-        check_X_y(*data, **CHECK)
+        validated_pair(*data, **CHECK)
         raise
     return certificates[0] if np.ndim(y) == 1 else certificates
 
@@ -195,7 +196,7 @@ def _loss(estimator, loss, delta):
     loss = estimator.loss if loss is None and ours else loss
     if loss is None:
         raise ValueError(f"loss must be given for a {type(estimator).__name__}; got None.")
-    loss = parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)]
+    loss = parameters.loss(loss)
     if delta is not None:
         parameters.number("delta", delta, positive=True)
     elif loss == "huber" and not ours:
@@ -216,23 +217,25 @@ def _level(estimator, loss, quantile) -> float:
     return 0.5 if quantile is None else parameters.quantile(quantile, loss)
 
 
-def last_step(estimator, X):
+def last_step(estimator, X, name="estimator", call="certify(estimator, X, y)"):
     """(the fitted linear model, X as it sees it): the last step of a pipeline, the best estimator
-    of a search.
+    of a search. ``name`` and ``call`` are those of the argument and the function that took it.
     """
     estimator = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "steps") and hasattr(estimator, "predict"):
         check_is_fitted(estimator)
         for _, step in estimator.steps[:-1]:
             X = X if step is None or step == "passthrough" else step.transform(X)
-        return last_step(estimator.steps[-1][1], X)
+        return last_step(estimator.steps[-1][1], X, name, call)
     if not hasattr(estimator, "coef_") or getattr(estimator, "classes_", None) is not None:
-        if hasattr(estimator, "get_params") and not hasattr(estimator, "classes_"):
+        is_class = isinstance(estimator, type)
+        if hasattr(estimator, "get_params") and not is_class and not hasattr(estimator, "classes_"):
             check_is_fitted(estimator)
+        got = f"the class {estimator.__name__}" if is_class else _called(estimator)
+        exchanged = "" if hasattr(estimator, "predict") else f" The order is {call}."
         raise ValueError(
-            "estimator must be a fitted regressor with coef_ and intercept_, or a pipeline that "
-            "ends with one; got "
-            f"{_called(estimator)}."
+            f"{name} must be a fitted regressor with coef_ and intercept_, or a pipeline that "
+            f"ends with one; got {got}.{exchanged}"
         )
     return estimator, X
 

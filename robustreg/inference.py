@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from . import parameters
 from .certificate import OURS, check_names, last_step
@@ -25,6 +25,7 @@ from .inferring.corner import Smoothing
 from .inferring.covariance import COVARIANCES, NEED_ALL_ROWS, SMOOTHED, Asked, found
 from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
+from .inputs import validated_pair
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .on_dask import CHECK, checked_source, checked_table
@@ -176,7 +177,7 @@ def infer(
 def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, resampling):
     """What ``infer`` returns for its arguments, which are checked here."""
     given = model
-    model, X = last_step(model, X)
+    model, X = last_step(model, X, "model", "infer(model, X, y)")
     loss = _checked_loss(model)
     names = _names(given, model, X)
     how, resampling = _smoothing(*smoothing), _resampling(*resampling)
@@ -188,7 +189,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     data = X, y
     # A dense X is read often enough to see what is not finite on the way.
     seen_on_the_way = not hasattr(X, "tocsr") and sample_weight is None
-    X, y = check_X_y(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
+    X, y = validated_pair(*data, **CHECK, ensure_all_finite=not seen_on_the_way)
     _check_columns(model, X)
     w = parameters.weights(sample_weight, len(y))
     groups = _groups(groups, len(y))
@@ -201,7 +202,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     try:
         found = _of_targets(model, names, make_source(X, targets, w), asked)
     except (Refused, NotFiniteError) as reason:
-        check_X_y(*data, **CHECK)
+        validated_pair(*data, **CHECK)
         raise _too_extreme(reason) from None
     return found[0] if targets.ndim == 1 else found
 
@@ -297,7 +298,7 @@ def _checked_loss(model: Any) -> str:
             "model must have alpha=0: a penalty moves coefficients towards 0, and intervals about "
             f"them would not cover what they estimate; got alpha={alpha!r}."
         )
-    return parameters.LOSSES[parameters.choice("loss", model.loss, parameters.LOSSES)]
+    return parameters.loss(model.loss)
 
 
 def _names(given, model, X) -> tuple[str, ...]:
@@ -366,7 +367,9 @@ def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Res
         raise ValueError(f"kernel must be None with loss={loss!r} and cov={cov!r}.")
     level = parameters.number("level", level, positive=True)
     if level >= 1.0:
-        raise ValueError(f"level must be between 0 and 1; got {level!r}.")
+        raise ValueError(
+            f"level must be between 0 and 1; got {level!r}.{parameters.per_cent(level)}"
+        )
     labels, number = np.unique([] if groups is None else groups, return_inverse=True)
     if groups is not None and len(labels) < 2:
         raise ValueError(f"groups must have at least two groups; got {len(labels)}.")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import parameters
+from ._version import PAGES
 from .data.blocks import NotFiniteError, fitted_values
 from .data.dask import in_memory, is_dask, sketch
 from .data.dask_lazy import predicted, told_of_rows
@@ -25,22 +25,33 @@ from .fitting.fit import fit
 from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
+from .hints import only_if, told_of_unknown
+from .inputs import validated
 from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks
 from .saved import with_version, without_version
 
+DELTA = 1.35
+# A share of the rows. Of normal errors 1.35 standard deviations leave 0.18 of them beyond; 0.75 are
+# beyond less than a third of a standard deviation. A choice, that leaves out what may be wanted.
+MANY_BEYOND = 0.75
+ALMOST_ABSOLUTE = (
+    "More than three quarters of the rows are beyond delta=1.35, the default, which is in units of "
+    "y: this is nearly the fit of the absolute loss. Give delta in units of y; or scale='mad', "
+    "which makes delta a multiple of the residuals' scale; or let LinearRegressorCV choose delta."
+)
 
-def _adds_up(estimator: LinearRegressor) -> bool:
-    """Whether a fit needs sums over the rows only; else an AttributeError says why not."""
+
+def _adds_up(estimator: LinearRegressor) -> None:
+    """AttributeError if a fit needs more than sums over the rows."""
     loss = estimator.loss
-    if parameters.LOSSES[parameters.choice("loss", loss, parameters.LOSSES)] != "mse":
+    if parameters.LOSSES.get(loss) != "mse":
         raise AttributeError(
             f"partial_fit needs loss='mse', got {loss!r}: sums over the rows decide least squares, "
             "but any row may decide another loss. Fit all rows at once, from disk if need be."
         )
-    return True
 
 
 class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -197,11 +208,16 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     0.39 x + 0.55
     """
 
+    # The box in a notebook links to the page of the class.
+    _doc_link_module = "robustreg"
+    _doc_link_template: Any = PAGES + "api/robustreg.{estimator_name}.html"
+
+    @told_of_unknown
     def __init__(
         self,
         loss: parameters.Loss = "mse",
         *,
-        delta: float = 1.35,
+        delta: float = DELTA,
         quantile: float = 0.5,
         scale: parameters.Scale = 1.0,
         alpha: float = 0.0,
@@ -268,15 +284,18 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             If ``dual_gap_ > tol``, if the canonical one of several minimisers was not found, no
             scale that fits, or none before ``max_iter`` was reached.
         UserWarning
-            If the estimated scale is 0: the coefficients are then those of the absolute loss.
+            If the estimated scale is 0: the coefficients are then those of the absolute loss. If
+            more than three quarters of the rows are beyond ``delta=1.35`` with ``scale=1.0``, the
+            defaults; of X on Dask that is not told.
         """
         with self._as_before_if_it_fails():
             fitted = self._fit(X, y, sample_weight)
             self.__dict__.pop("_running", None)  # the rows of partial_fit are forgotten
         self._warn(fitted)  # a warning that is made an error takes nothing back
+        self._warn_of_the_default(sample_weight)
         return self
 
-    @available_if(_adds_up)
+    @only_if(_adds_up)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegressor:
         """Fit to these rows and those of all earlier calls; for ``loss="mse"`` only.
 
@@ -360,7 +379,7 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
             return self._fit_dask(X, y, sample_weight, spec)
         data = X, y
         # A dense X is read often enough to see what is not finite on the way.
-        checked: Any = validate_data(self, *data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
+        checked: Any = validated(self, *data, **CHECK, ensure_all_finite=hasattr(X, "tocsr"))
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0])
         y = np.asarray(y, dtype=np.float64)
@@ -370,15 +389,16 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
                 fitted = fit(X, y.reshape(len(y), -1), w, spec, self._start_of(y.shape[1:]))
                 progress.end(fitted.work)
         except NotFiniteError:
-            validate_data(self, *data, **CHECK)
+            validated(self, *data, **CHECK)
             raise
         self._assign(fitted, X.dtype, y.ndim, spec.has_knots)
         return fitted
 
     def _partial_fit(self, X, y, sample_weight) -> Fit:
+        _adds_up(self)
         spec, running = self._specification(), getattr(self, "_running", None)
         X, y, sample_weight = in_memory("partial_fit", X, y, sample_weight)
-        checked: Any = validate_data(self, X, y, **CHECK, reset=running is None)
+        checked: Any = validated(self, X, y, **CHECK, reset=running is None)
         X, y = checked
         w = parameters.weights(sample_weight, X.shape[0], or_none=running is not None)
         y = np.asarray(y, dtype=np.float64)
@@ -434,20 +454,20 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         check_is_fitted(self)
         check = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "reset": False}
         if is_dask(X):
-            empty: Any = validate_data(self, sketch(X), **check, ensure_min_samples=0)
+            empty: Any = validated(self, sketch(X), **check, ensure_min_samples=0)
             return predicted(X, empty.dtype, self.coef_, self.intercept_)
         # A dense X is read once, by blocks of rows.
-        checked: Any = validate_data(self, X, **check, ensure_all_finite=hasattr(X, "tocsr"))
+        checked: Any = validated(self, X, **check, ensure_all_finite=hasattr(X, "tocsr"))
         try:
             return fitted_values(checked, self.coef_, self.intercept_)
         except NotFiniteError:
-            validate_data(self, X, **check)
+            validated(self, X, **check)
             raise
 
     def _specification(self) -> Specification:
         """The parameters, checked; ValueError or TypeError names the first that is wrong."""
         parameters.flag("warm_start", self.warm_start)
-        loss = parameters.LOSSES[parameters.choice("loss", self.loss, parameters.LOSSES)]
+        loss = parameters.loss(self.loss)
         parameters.count("verbose", self.verbose, least=0)
         delta = parameters.number("delta", self.delta, positive=True)
         level = parameters.quantile(self.quantile, loss)
@@ -504,6 +524,16 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
                 else fitted.scale
             )
             self.scale_ = float(scale[0]) if one else scale
+
+    def _warn_of_the_default(self, sample_weight) -> None:
+        """Warn if delta and scale were left alone, and do not fit the units of y."""
+        outliers = getattr(self, "outliers_", None)
+        left_alone = self.delta == DELTA and self.scale == 1.0
+        if not left_alone or not isinstance(outliers, np.ndarray):
+            return
+        w = parameters.weights(sample_weight, len(outliers))
+        if np.max(np.average(outliers, axis=0, weights=w)) > MANY_BEYOND:
+            warnings.warn(ALMOST_ABSOLUTE, UserWarning, stacklevel=3)
 
     def _warn(self, fitted: Fit) -> None:
         for status in fitted.statuses - {Status.EXACT, Status.NO_SCALE}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +15,13 @@ from sklearn.metrics import get_scorer, make_scorer, mean_pinball_loss
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import validate_data
 
 from . import parameters
 from .data.dask import in_memory
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
+from .hints import told_of_unknown
+from .inputs import validated
 from .linear_regressor import LinearRegressor
 from .path import DeltaPath
 from .paths.grid import Grid, candidates, on_grid
@@ -75,11 +75,12 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     loss : {"huber", "mse", "mae", "quantile"}, default="huber"
         As of :class:`LinearRegressor`. But for ``"huber"`` only alpha is chosen.
     deltas : int or array-like of shape (n_deltas,), default=20
-        Candidates for delta, or how many: they are then chosen from the data, from nearly the
-        absolute loss, 0.05 times the scale of the residuals, to least squares. Used by
-        ``loss="huber"`` only.
+        Candidates for delta, or how many, at least 2: they are then chosen from the data, from
+        nearly the absolute loss, 0.05 times the scale of the residuals, to least squares. A single
+        candidate is a list, too: ``[1.0]``. Used by ``loss="huber"`` only.
     alphas : array-like of shape (n_alphas,), default=(0.0,)
-        Candidates for the strength of the L2 penalty.
+        Candidates for the strength of the L2 penalty. With a loss other than ``"huber"`` there is
+        nothing to choose unless they are at least two.
     quantile : float, default=0.5
         The level of the quantile that is fitted, as of :class:`LinearRegressor`; it says what is
         wanted, and so is not chosen.
@@ -157,6 +158,10 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     delta = 0.23, coef = [0.92 1.93 3.14]
     """
 
+    _doc_link_module = LinearRegressor._doc_link_module
+    _doc_link_template: Any = LinearRegressor._doc_link_template
+
+    @told_of_unknown
     def __init__(
         self,
         loss: parameters.Loss = "huber",
@@ -230,7 +235,8 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         sklearn.exceptions.ConvergenceWarning
             If a fit is not certified.
         UserWarning
-            If the estimated scale of the fit to all rows is 0, as of :class:`LinearRegressor`.
+            If there is nothing to choose: a loss without a delta, and one candidate for alpha. If
+            the estimated scale of the fit to all rows is 0, as of :class:`LinearRegressor`.
         """
         before = self.__dict__.copy()
         try:
@@ -240,6 +246,13 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             self.__dict__ = before
             raise
         model._warn(fitted)  # a warning that is made an error takes nothing back
+        if self.loss != "huber" and np.size(self.alphas) == 1:
+            warnings.warn(
+                f"Nothing was chosen: loss={self.loss!r} has no delta, and alphas={self.alphas!r} "
+                "is one candidate. Give several, such as alphas=numpy.logspace(-4, 2, 13).",
+                UserWarning,
+                stacklevel=2,
+            )
         if not certified:
             message = (
                 "Some fits of the cross-validation are not certified: scores may belong to other "
@@ -313,13 +326,14 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
         )  # fmt: skip
         spec, deltas, alphas = self._checked(model)
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=parameters.DTYPES, y_numeric=True
-        )
+        X, y = validated(self, X, y, accept_sparse="csr", dtype=parameters.DTYPES, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
         w = parameters.weights(sample_weight, len(y))
+        if isinstance(self.cv, (int, np.integer)) and self.cv > len(y):
+            raise ValueError(f"cv must be at most the number of rows, {len(y)}; got {self.cv}.")
         split_params, score_params = self._routed(w, params)
-        splitter: Any = check_cv(self.cv)
+        cv: Any = self.cv
+        splitter: Any = check_cv(cv)
         tests = []
 
         def splits():  # numbers of training rows are not kept, as they are larger than X may be
@@ -389,12 +403,14 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         spec = model._specification()
         parameters.flag("one_standard_error", self.one_standard_error)
-        alphas = np.unique(parameters.vector("alphas", self.alphas, positive=False))
-        if isinstance(self.deltas, numbers.Integral):
-            deltas = parameters.count("deltas", self.deltas, least=1)
-        else:
-            deltas = np.unique(parameters.vector("deltas", self.deltas, positive=True))
-            parameters.scale(self.scale, parameters.LOSSES[self.loss], float(deltas[0]))
+        if isinstance(self.cv, (int, np.integer)):
+            parameters.count("cv", self.cv, least=2)
+        if self.n_jobs is not None and parameters.count("n_jobs", self.n_jobs, least=None) == 0:
+            raise ValueError("n_jobs must be None or an integer that is not 0; got 0.")
+        alphas = parameters.candidates("alphas", self.alphas, positive=False)
+        deltas = parameters.candidates("deltas", self.deltas, positive=True, or_how_many=True)
+        if not isinstance(deltas, int):
+            parameters.scale(self.scale, parameters.loss(self.loss), float(deltas[0]))
         return spec, deltas, alphas
 
     def _routed(self, w, params):

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
 from . import parameters
 from .data.dask import Table, chunks_of_columns, make_table, sketch
 from .data.dask_source import BadPart, DaskSource, looked_at
+from .inputs import validated
 
 # How X and y are checked, and what is read as it is.
 CHECK: dict[str, Any] = {
@@ -27,7 +28,7 @@ def checked_table(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: 
 
     ValueError or TypeError if what is known of them without their rows is wrong.
     """
-    empty: Any = validate_data(
+    empty: Any = validated(
         estimator, sketch(X), None if y is None else "no_validation",  # pyright: ignore
         accept_sparse="csr", dtype=parameters.DTYPES, ensure_min_samples=0, reset=reset,
     )  # fmt: skip
@@ -64,7 +65,7 @@ def _check_part(estimator: Any, table: Table, number: int) -> None:
     """Raise what a fit in memory would for a part that cannot be fitted, with its number."""
     X, y, w = table.part(number)
     try:
-        checked: Any = validate_data(estimator, X, y, **CHECK, reset=False)
+        checked: Any = validated(estimator, X, y, **CHECK, reset=False)
         y = np.asarray(checked[1], dtype=np.float64)
         parameters.weights(w, len(y), or_none=True)
         if y.shape != (wanted := (len(y), *table.layout.y_shape)):

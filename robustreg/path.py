@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_X_y
 
 from . import parameters
 from .data.blocks import dense
@@ -16,6 +15,8 @@ from .data.dask import in_memory
 from .data.make_rows import make_rows
 from .data.threads import default_errors, one_blas_thread
 from .fitting.specification import Specification
+from .inferring.table import html_of_fits
+from .inputs import validated_pair
 from .numerics.precision import EPS
 from .paths.breakpoints import TooManyPiecesError, pieces
 from .paths.grid import on_grid
@@ -76,6 +77,23 @@ class DeltaPath:
     dual_gap: np.ndarray
     scales: np.ndarray
     exact: bool
+
+    def __repr__(self) -> str:
+        kind = "breakpoints" if self.exact else "deltas of a grid"
+        return (
+            f"DeltaPath of {self.coefs.shape[1]} features: {len(self.deltas):,} {kind}, "
+            f"{self.deltas[0]:.4g} to {self.deltas[-1]:.4g}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Some of its rows for a notebook."""
+        columns = {
+            "delta": self.deltas,
+            "rows beyond": self.n_outliers,
+            "objective": self.objective,
+            "intercept": self.intercepts,
+        }
+        return html_of_fits(repr(self), columns, self.coefs)
 
     def __call__(self, delta: Any) -> tuple[np.ndarray, Any]:
         """Evaluate the path: coefficients and intercept for any delta.
@@ -208,7 +226,7 @@ def _found(X, y, sample_weight, fit_intercept, alpha, deltas):
     )
     X, y, sample_weight = in_memory("a path", X, y, sample_weight)
     check: dict[str, Any] = {"accept_sparse": "csr", "dtype": parameters.DTYPES, "y_numeric": True}
-    X, y = check_X_y(X, y, **check)
+    X, y = validated_pair(X, y, **check)
     y = np.asarray(y, dtype=np.float64)
     w = parameters.weights(sample_weight, len(y))
     if w is not None and not w.all():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_array, check_X_y
+from sklearn.utils.validation import check_array
 
 from . import parameters
 from .data.blocks import NotFiniteError, fitted_values
@@ -17,6 +17,8 @@ from .data.present import repeated
 from .data.threads import default_errors, one_blas_thread
 from .fitting.fit import fit
 from .fitting.specification import Fit, Specification
+from .inferring.table import html_of_fits
+from .inputs import refused_or_read, validated_pair
 from .problem.losses import pinball
 from .problem.solution import Status, Work
 
@@ -69,6 +71,21 @@ class QuantileProcess:
     converged: np.ndarray
     unique: bool
     work: Work
+
+    def __repr__(self) -> str:
+        return (
+            f"QuantileProcess of {self.coefs.shape[1]} features: {len(self.quantiles)} levels, "
+            f"{self.quantiles[0]:.4g} to {self.quantiles[-1]:.4g}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Some of its levels for a notebook."""
+        columns = {
+            "quantile": self.quantiles,
+            "objective": self.objectives,
+            "intercept": self.intercepts,
+        }
+        return html_of_fits(repr(self), columns, self.coefs)
 
     def __call__(self, quantile: float) -> tuple[np.ndarray, float]:
         """Look up the coefficients and intercept of one of the levels.
@@ -123,6 +140,7 @@ class QuantileProcess:
         """
         # A dense X is read once, by blocks of rows.
         check: dict[str, Any] = CHECK | {"input_name": "X"}
+        X, _ = refused_or_read(X)
         checked: Any = check_array(X, **check, ensure_all_finite=hasattr(X, "tocsr"))
         p = self.coefs.shape[1]
         if checked.shape[1] != p:
@@ -244,12 +262,12 @@ def _found(X, y, quantiles, sample_weight, alpha, fit_intercept) -> tuple[np.nda
     if levels[-1] >= 1.0:
         raise ValueError(
             f"quantiles must hold numbers between 0 and 1, both excluded; got {levels[-1]:g} among "
-            "its entries."
+            f"its entries.{parameters.per_cent(levels[-1])}"
         )
     *data, sample_weight = in_memory("a process", X, y, sample_weight)
     check: dict[str, Any] = CHECK | {"y_numeric": True}
     # A dense X is read often enough to see what is not finite on the way.
-    X, y = check_X_y(*data, **check, ensure_all_finite=hasattr(data[0], "tocsr"))
+    X, y = validated_pair(*data, **check, ensure_all_finite=hasattr(data[0], "tocsr"))
     y, w = np.asarray(y, dtype=np.float64), parameters.weights(sample_weight, len(y))
     losses = tuple(pinball(float(level)) for level in levels)
     spec = Specification(losses[0], alpha, fit_intercept, "auto", 1000, TOL, losses=losses)
@@ -257,5 +275,5 @@ def _found(X, y, quantiles, sample_weight, alpha, fit_intercept) -> tuple[np.nda
         with one_blas_thread():
             return levels, fit(X, repeated(y, len(levels)), w, spec)
     except NotFiniteError:
-        check_X_y(*data, **check)
+        validated_pair(*data, **check)
         raise

@@ -86,6 +86,7 @@ def test_there_are_no_circles():
 DOORS = {
     "linear_regressor",
     "linear_regressor_cv",
+    "inputs",
     "certificate",
     "inference",
     "path",

@@ -45,7 +45,9 @@ def is_dask(X: Any) -> bool:
 
 def sketch(X: Any) -> Any:
     """X without rows, as it would be in memory: its columns, their names and dtypes."""
-    if is_frame(X) or X.ndim != 2:
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, (n_samples, n_features); got {X.ndim}.")
+    if is_frame(X):
         return X._meta
     if not np.isfinite(X.shape[1]):
         raise ValueError("X must have a known number of columns; got a Dask array without one.")

@@ -53,6 +53,26 @@ def vector(name: str, values: Any) -> np.ndarray:
     return array
 
 
+def number(name: str, value: Any, kind: str, below: float = np.inf) -> float:
+    """A number between 0 and ``below``; ValueError, which says ``kind``, if it is none."""
+    try:
+        if 0.0 < float(value) < below:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must be {kind}; got {value!r}.")
+
+
+def predicted(estimator: Any, X: Any) -> Any:
+    """The predictions of an estimator; TypeError if it is none."""
+    if not hasattr(estimator, "predict"):
+        raise TypeError(
+            f"estimator must be a fitted regressor; got an object of type "
+            f"{type(estimator).__name__}. The order is from_estimator(estimator, X, y)."
+        )
+    return estimator.predict(X)
+
+
 def last_step(estimator: Any) -> Any:
     """The final estimator of a search and of a pipeline, or the estimator itself."""
     estimator = getattr(estimator, "best_estimator_", estimator)

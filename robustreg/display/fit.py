@@ -90,6 +90,11 @@ class FitDisplay:
         FitDisplay
             The display.
         """
+        if not hasattr(estimator, "set_params"):
+            raise TypeError(
+                f"estimator must be a LinearRegressor; got an object of type "
+                f"{type(estimator).__name__}. The order is from_estimator(estimator, X, y)."
+            )
         if np.ndim(X) != 2 or np.shape(X)[1] != 1:
             raise ValueError(
                 "X must be of shape (n_samples, 1): the display shows one feature; "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..problem.losses import ABSOLUTE, SQUARED, huber, pinball
-from .drawing import STYLES, knot_of, last_step, panels, vector
+from .drawing import STYLES, knot_of, last_step, number, panels, predicted, vector
 
 POINTS = 601  # where the curves are evaluated: an odd number, so that 0 is one of them
 RUG_LINES = 2000  # lines of the rug at most
@@ -87,11 +87,9 @@ class LossDisplay:
         LossDisplay
             The display.
         """
-        delta = float(delta)
-        if not 0.0 < delta < np.inf:
-            raise ValueError(f"delta must be a finite number > 0; got {delta!r}.")
-        if quantile is not None and not 0.0 < float(quantile) < 1.0:
-            raise ValueError(f"quantile must be between 0 and 1, both excluded; got {quantile!r}.")
+        delta = number("delta", delta, "a finite number > 0")
+        if quantile is not None:
+            quantile = number("quantile", quantile, "between 0 and 1, both excluded", below=1.0)
         rug = None if residuals is None else vector("residuals", residuals)
         limit = 3.0 * delta
         if rug is not None:  # most residuals, and the knots, are in the picture
@@ -99,7 +97,7 @@ class LossDisplay:
         r = np.linspace(-limit, limit, POINTS)
         losses = {"mse": (SQUARED, 1.0), "mae": (ABSOLUTE, delta), "huber": (huber(delta), 1.0)}
         if quantile is not None:
-            losses["quantile"] = pinball(float(quantile)), 2.0 * delta
+            losses["quantile"] = pinball(quantile), 2.0 * delta
         display = cls(
             residual=r,
             loss={name: unit * loss.value(r) for name, (loss, unit) in losses.items()},
@@ -132,7 +130,8 @@ class LossDisplay:
         LossDisplay
             The display.
         """
-        residuals = vector("y", y) - vector("predictions", estimator.predict(X))
+        predictions = vector("predictions", predicted(estimator, X))
+        residuals = vector("y", y) - predictions
         fitted, given = last_step(estimator), {"residuals": residuals, "ax": ax, "plot": plot}
         quantile = fitted.quantile if getattr(fitted, "loss", None) == "quantile" else None
         return cls.from_delta(knot_of(estimator), quantile=quantile, **given)

@@ -193,6 +193,10 @@ def _numbers(path: Any, names: Any) -> dict:
 
     Of an exact one also points between breakpoints, as the axis is logarithmic.
     """
+    if not hasattr(path, "deltas"):
+        raise TypeError(
+            f"path must be a DeltaPath, as delta_path returns it; got a {type(path).__name__}."
+        )
     positive = path.deltas > (LEAST_SHARE * path.deltas[-1] if path.exact else 0.0)
     deltas = knots = path.deltas[positive]
     if path.exact and len(knots):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from .drawing import knot_of, last_step, panels, some_of, vector
+from .drawing import knot_of, last_step, panels, predicted, some_of, vector
 
 QUANTILES = 1000  # that are drawn of more residuals
 
@@ -165,7 +165,7 @@ class ResidualsDisplay:
         """
         delta = knot_of(estimator) if hasattr(last_step(estimator), "outliers_") else None
         return cls.from_predictions(
-            y, estimator.predict(X), delta=delta, distribution=distribution, ax=ax, plot=plot
+            y, predicted(estimator, X), delta=delta, distribution=distribution, ax=ax, plot=plot
         )
 
     def plot(self, ax: Any = None, **kwargs: Any):

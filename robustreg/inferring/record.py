@@ -11,6 +11,7 @@ from scipy.special import fdtrc, stdtr, stdtrit
 
 from ..numerics import linalg
 from .coordinates import is_estimable
+from .table import html_table
 
 HEADERS = ("coef", "std err", "t", "P>|t|")
 INTERVALS_ONLY = ("rank", "rank-nid")  # the values of cov that have no covariance
@@ -42,6 +43,9 @@ class FittedLine:
     std_err: np.ndarray
     interval: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"FittedLine of {len(self.mean):,} rows: mean, std_err, interval"
+
 
 @dataclass(frozen=True, slots=True)
 class WaldTest:
@@ -69,6 +73,10 @@ class WaldTest:
     p_value: float
     df_num: float
     df_denom: float
+
+    def __repr__(self) -> str:
+        p = f"p = {self.p_value:.3g}"
+        return f"F({self.df_num:.10g}, {self.df_denom:.10g}) = {self.statistic:.4g}, {p}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,17 +170,8 @@ class Inference:
 
     def _repr_html_(self) -> str:
         """The table for a notebook."""
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in ("", *self._headers()))
-        rows = [
-            "<tr><th>" + "</th><td>".join([html.escape(row[0]), "</td><td>".join(row[1:])])
-            + "</td></tr>"
-            for row in self._cells()
-        ]  # fmt: skip
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
-        return (
-            f"<table><caption>{html.escape(self._title())}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}"
-        )
+        return html_table(self._title(), ("", *self._headers()), self._cells()) + notes
 
     def to_frame(self, library: str = "pandas") -> Any:
         """The table as a frame, numbers in full.

@@ -113,6 +113,9 @@ class Work:
         gathered = " All rows were brought into memory." if self.gathered else ""
         return merged + self._solved() + gathered
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _solved(self) -> str:
         plural = "" if self.n_iter == 1 else "s"
         if self.way == "passes":

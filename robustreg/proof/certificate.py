@@ -76,6 +76,9 @@ class Certificate:
         sentence = f"The {self.loss} objective {self.objective:.6g} {self._finding()}"
         return sentence + self._exception()
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _finding(self) -> str:
         if self.objective == math.inf:
             return "is too large for float64: nothing is proved."

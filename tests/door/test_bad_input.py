@@ -114,11 +114,11 @@ def test_weights(weights, message):
         (X, y * 1j, "[Cc]omplex"),
         (X[:0], y[:0], "0 sample"),
         (X[:, :0], y, "0 feature"),
-        (X[:, 0], y, "1D array"),
-        (X, y[:-1], "inconsistent numbers of samples"),
+        (X[:, 0], y, r"X must have two dimensions, .*; got shape \(40,\)"),
+        (X, y[:-1], "y must have one entry per row of X, 40; got 39"),
         (np.full((40, 3), 1.7e308), y, "X has entries as large as 1.7e"),
         (X * 1e-320, y, "coefficients overflow"),
-        (X, ["a"] * 40, "could not convert|dtype|string"),
+        (X, ["a"] * 40, "y must hold numbers; got the text 'a' in row 0"),
     ],
 )
 @pytest.mark.parametrize("loss", LOSSES)

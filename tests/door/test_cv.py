@@ -399,7 +399,7 @@ def test_storage(storage):
     )
 
 
-@pytest.mark.parametrize("deltas", [1, 4, 0.5, [0.1, 1.0]])
+@pytest.mark.parametrize("deltas", [4, [0.5], [0.1, 1.0]])
 @pytest.mark.parametrize("loss", ["mse", "mae"])
 def test_deltas_that_the_loss_does_not_use_are_ignored(loss, deltas):
     X, y, _ = problem(0)
@@ -414,14 +414,17 @@ def test_deltas_that_the_loss_does_not_use_are_ignored(loss, deltas):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"deltas": 0}, "deltas must be an integer >= 1; got 0"),
+        ({"deltas": 0}, "deltas must be .* or how many, an integer >= 2; got 0"),
         ({"deltas": []}, "deltas must have one dimension and an entry"),
         ({"deltas": [1.0, -2.0]}, r"deltas must hold finite numbers > 0; got -2.0"),
         ({"deltas": [np.nan]}, "deltas must hold finite numbers > 0; got nan"),
-        ({"deltas": None}, "deltas must hold finite numbers > 0; got None"),
-        ({"loss": "mae", "deltas": 0}, "deltas must be an integer >= 1; got 0"),
+        ({"deltas": 1}, r"deltas must be .* got 1 of type int. deltas=\[1\] is one candidate"),
+        ({"deltas": 1.0}, r"deltas must be .* got 1.0 .* deltas=\[1.0\] is one candidate"),
+        ({"deltas": True}, "deltas must be .*; got True of type bool"),
+        ({"deltas": None}, "deltas must be .*; got None"),
+        ({"loss": "mae", "deltas": 0}, "deltas must be .*; got 0"),
         ({"loss": "mse", "deltas": [1.0, -2.0]}, r"deltas must hold finite numbers > 0; got -2.0"),
-        ({"loss": "mse", "deltas": "many"}, "deltas must hold finite numbers > 0; got 'many'"),
+        ({"loss": "mse", "deltas": "many"}, "deltas must be .*; got 'many'"),
         ({"alphas": []}, "alphas must have one dimension and an entry"),
         ({"alphas": [-1.0]}, r"alphas must hold finite numbers >= 0; got -1.0"),
         ({"scale": "iqr"}, "scale must be .*; got 'iqr'"),
@@ -433,7 +436,11 @@ def test_deltas_that_the_loss_does_not_use_are_ignored(loss, deltas):
         ({"loss": "mse", "scale": "mad"}, "scale must be 1.0 with loss='mse'"),
         ({"one_standard_error": 1}, "one_standard_error must be True or False; got 1"),
         ({"scoring": "best"}, "'best' is not a valid scoring"),
-        ({"cv": 1}, "k-fold"),
+        ({"alphas": 10}, r"alphas must be .*; got 10 .* alphas=\[10\] is one candidate"),
+        ({"cv": 1}, "cv must be an integer >= 2; got 1"),
+        ({"cv": 10_000}, "cv must be at most the number of rows, .*; got 10000"),
+        ({"n_jobs": 0}, "n_jobs must be None or an integer that is not 0; got 0"),
+        ({"n_jobs": "all"}, "n_jobs must be an integer; got 'all' of type str"),
     ],
 )
 def test_bad_parameters(parameters, message):

@@ -29,7 +29,7 @@ ESTIMATORS += [
 ESTIMATORS += [
     LinearRegressorCV(deltas=4),
     LinearRegressorCV("mae", alphas=(0.0, 0.1)),
-    LinearRegressorCV("mse", cv=3),
+    LinearRegressorCV("mse", alphas=(0.0, 0.1), cv=3),
     LinearRegressorCV("quantile", quantile=0.8, alphas=(0.0, 0.1), cv=3),
 ]
 ESTIMATORS += [

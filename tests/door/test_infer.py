@@ -56,7 +56,7 @@ def bad(match, model="mse", data=X, target=Y, error=ValueError, **kwargs):
         bad("those of the fit: the coefficients of model do not minimise", data=X[::-1]),
         bad("those of the fit", "mae", target=Y + X[:, 0]),
         bad("those of the fit", "huber", sample_weight=1.0 + (X[:, 0] > 0) * 9.0),
-        bad("inconsistent numbers of samples", target=Y[:-1]),
+        bad("y must have one entry per row of X, 60; got 59", target=Y[:-1]),
         bad("sample_weight must be >= 0", sample_weight=-np.ones(60)),
         bad("NaN", data=np.where(X > 2.0, np.nan, X)),
     ],
@@ -74,7 +74,7 @@ def test_bad_input(match, model, data, target, error, kwargs):
         (LinearRegressor(alpha=0.1).fit(X, Y), ValueError, "model must have alpha=0"),
         (LinearRegressor().fit(FRAME, Y), ValueError, r"columns of the fit.*got \['b', 'a'\]"),
         (LinearRegressor().fit(X, np.c_[Y, Y]), ValueError, "y must have the 2 targets"),
-        ("mse", ValueError, "estimator must be a fitted regressor"),
+        ("mse", ValueError, "model must be a fitted regressor"),
     ],
 )
 def test_a_model_that_is_none(model, error, match):

@@ -610,7 +610,7 @@ def test_a_part_that_raises_is_told(in_passes):
         (lambda X, y: (X, y[0]), r"got shape \(\)"),
         (lambda X, y: (X, y[:, None, None]), r"got shape \(1000, 1, 1\)"),
         (lambda X, y: (X, y[:, None][:, :0]), r"with a target or more; got shape \(1000, 0\)"),
-        (lambda X, y: (y, y), "Expected 2D array"),
+        (lambda X, y: (y, y), r"X must have two dimensions, .*; got 1"),
         (lambda X, y: (X.astype(complex), y), "Complex data not supported"),
         (lambda X, y: (X[X[:, 0] > 0], y.rechunk(900)), "inconsistent numbers of samples"),
         (lambda X, y: (X[X[:, 0] > 0], y.rechunk(900)[y.rechunk(900) > 0]), "are not known"),
