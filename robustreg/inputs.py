@@ -70,7 +70,7 @@ def _read(name: str, given: Any) -> Any:
             raise TypeError(f"y must be dense; got a {type(given).__name__}. y.toarray() is.")
     elif not hasattr(given, "shape"):
         _refuse_container(name, given)
-    elif hasattr(given, "columns") and hasattr(given, "dtypes"):
+    elif hasattr(type(given), "columns") and hasattr(type(given), "dtypes"):  # a frame
         _refuse_columns(name, given)
     elif hasattr(given, "dtype"):
         _refuse_values(name, given)
@@ -114,11 +114,12 @@ def _refuse_columns(name: str, frame: Any) -> None:
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise ValueError(f"{name} must have columns of different names; got {twice!r} twice.")
-    kinds = {dtype: _kind(dtype) for dtype in set(frame.dtypes)}
+    dtypes = list(frame.dtypes)
+    kinds = {dtype: _kind(dtype) for dtype in set(dtypes)}
     if all(kind in NUMBERS for kind in kinds.values()):
         return
     found, advice = [], []
-    for column, dtype in zip(columns, frame.dtypes, strict=True):
+    for column, dtype in zip(columns, dtypes, strict=True):
         kind = kinds[dtype]
         text = None
         if kind == "O":

@@ -74,7 +74,9 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         ``"quantile"``: ``quantile * r`` for r > 0 and ``(quantile - 1) * r`` for r < 0.
     delta : float, default=1.35
         The residual at which Huber's loss turns from quadratic to linear, in the units of y.
-        Positive; in units of ``scale`` if that is another than 1. Used by ``loss="huber"`` only.
+        Positive; in units of ``scale`` if that is another than 1. The default suits errors of a
+        standard deviation near 1; a fit warns if more than three quarters of the rows are beyond
+        it. Used by ``loss="huber"`` only.
     quantile : float, default=0.5
         The level of the quantile that is fitted, between 0 and 1: the part of the rows below the
         fit. Other than 0.5 with ``loss="quantile"`` only. At 0.5 the coefficients are those of
@@ -187,8 +189,9 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
     fits have a process of their own.
 
     With scikit-learn 1.9 or later, callbacks such as ``sklearn.callback.ProgressBar`` hear of the
-    same steps as ``verbose`` prints: ``set_callbacks(ProgressBar())``. A fit ends where it is
-    exact, whatever they ask.
+    same steps as ``verbose`` prints: ``set_callbacks(ProgressBar())``. It needs rich, and in a
+    notebook ipywidgets: ``pip install "robustreg[progress]"``. A fit ends where it is exact,
+    whatever they ask.
 
     References
     ----------

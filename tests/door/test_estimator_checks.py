@@ -55,7 +55,7 @@ def checks_of(estimators):
     return pytest.mark.parametrize(names, cases, **mark.kwargs)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("default", "ignore:More than three quarters")
 @checks_of(ESTIMATORS)
 def test_scikit_learn_check(estimator, check):
     check(estimator)

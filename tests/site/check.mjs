@@ -18,6 +18,7 @@ const SEARCHES = {
   "large data": "large-data.html",
   "standard errors": "inference.html",
   "missing values": "missing-values.html",
+  "save and load": "save-load.html",
 };
 
 const [folder, ...only] = process.argv.slice(2);
