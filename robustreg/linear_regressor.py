@@ -534,8 +534,11 @@ class LinearRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Ba
         left_alone = self.delta == DELTA and self.scale == 1.0
         if not left_alone or not isinstance(outliers, np.ndarray):
             return
-        w = parameters.weights(sample_weight, len(outliers))
-        if np.max(np.average(outliers, axis=0, weights=w)) > MANY_BEYOND:
+        with default_errors():
+            w = parameters.weights(sample_weight, len(outliers))
+            w = np.ones(len(outliers)) if w is None else w / w.max()  # a sum may overflow
+            share = np.max(np.average(outliers, axis=0, weights=w))
+        if share > MANY_BEYOND:
             warnings.warn(ALMOST_ABSOLUTE, UserWarning, stacklevel=3)
 
     def _warn(self, fitted: Fit) -> None:
