@@ -34,9 +34,9 @@ def test_mse_is_linear_regression():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_pipeline_scales_without_changing_the_fit(loss):
-    pipeline = make_pipeline(StandardScaler(), LinearRegressor(loss)).fit(X, y)
+    pipeline = make_pipeline(StandardScaler(), LinearRegressor(loss, delta=50.0)).fit(X, y)
     np.testing.assert_allclose(
-        pipeline.predict(X), LinearRegressor(loss).fit(X, y).predict(X), rtol=1e-8
+        pipeline.predict(X), LinearRegressor(loss, delta=50.0).fit(X, y).predict(X), rtol=1e-8
     )
 
 
@@ -58,7 +58,7 @@ def test_grid_search_over_delta(n_jobs):
 
 def test_cross_val_score_over_losses():
     for loss in LOSSES:
-        scores = cross_val_score(LinearRegressor(loss), X, y, cv=5, scoring="r2")
+        scores = cross_val_score(LinearRegressor(loss, delta=50.0), X, y, cv=5, scoring="r2")
         assert scores.mean() > 0.4
 
 
@@ -85,7 +85,7 @@ def test_transformed_target():
 
 
 def test_stacking():
-    stack = StackingRegressor([(loss, LinearRegressor(loss)) for loss in LOSSES],
+    stack = StackingRegressor([(loss, LinearRegressor(loss, delta=50.0)) for loss in LOSSES],
                               final_estimator=LinearRegressor("mse", alpha=1.0), cv=3).fit(X, y)  # fmt: skip
     assert stack.score(X, y) > 0.45
     assert stack.final_estimator_.coef_.shape == (3,)
