@@ -56,6 +56,11 @@ def refused_or_read(X: Any, y: Any = NOT_GIVEN) -> tuple[Any, Any]:
 
 def _read(name: str, given: Any) -> Any:
     """X or y, refused if it holds no numbers; a list as an array."""
+    if isinstance(given, np.ma.MaskedArray) and np.any(given.mask):
+        raise ValueError(
+            f"{name} must have no masked entries; got {np.count_nonzero(given.mask)} of them. "
+            f"{name}.astype(float).filled(numpy.nan) makes missing values of them."
+        )
     if isinstance(given, np.ndarray) and given.dtype.kind in NUMBERS:
         return given
     if name == "y" and (given is None or (isinstance(given, str) and given == NOT_GIVEN)):

@@ -45,7 +45,7 @@ GIVEN_AS_X = {
     + [(np.asfortranarray(X), X), (X.astype(np.int16), X.astype(np.int16).astype(float))],
     "NumPy array of booleans": [(X > 0, (X > 0).astype(float))],
     "NumPy memory map": [(lambda folder: memory_map(X, folder), X)],
-    "NumPy masked array": [(np.ma.masked_array(X, mask=X > 5), X)],
+    "NumPy masked array without masked entries": [(np.ma.masked_array(X), X)],
     "list of lists": [(X.tolist(), X)],
     "SciPy sparse matrix or array": [
         (kind(X), X) for kind in (sparse.csr_array, sparse.csc_matrix, sparse.coo_array)
@@ -120,6 +120,11 @@ REFUSED = {
         ((X, bad), (X[ROWS], Y[ROWS]))
         for bad in ([None, *Y[1:]], [np.nan, *Y[1:]], pd.Series([None, *Y[1:]], dtype="Float64"))
     ],
+    "masked entries": [
+        ((np.ma.masked_array(X, mask=np.eye(N, 2)), Y), (X[2:], Y[2:])),
+        ((X, np.ma.masked_array(Y, mask=np.arange(N) == 0)), (X[1:], Y[1:])),
+    ],
+    "text that holds numbers": [((X.astype(str), Y), (X, Y)), ((X, Y.astype(str)), (X, Y))],
     "infinite values": [((np.where(np.eye(N, 2), np.inf, X), Y), (X[2:], Y[2:]))],
     "column of words": [
         ((frame, Y), (encoded(WORDS), Y))
