@@ -19,7 +19,7 @@ X, y = np.column_stack([air_flow, water, acid]), np.array(loss, dtype=float)
 names = ["intercept", "air flow", "water temperature", "acid"]
 
 # %%
-# The same table by R, with ``summary`` of ``lm``, ``rlm(k = 1.345)`` and ``rq(tau = 0.5)``, its
+# The same table by R, with ``summary`` of ``lm``, ``rlm(k = 1.345, acc = 1e-13)`` and ``rq(tau = 0.5)``, its
 # standard errors as they are printed there with ``digits = 15``:
 
 models = {

@@ -70,6 +70,10 @@ def told_of_unknown(
                 raise TypeError(
                     f"{owner} has no parameter {unknown[0]!r}. {for_parameter(unknown[0], known)}"
                 ) from None
+            if len(args) > 1 and getattr(args[1], "ndim", 0) == 2:
+                raise TypeError(
+                    f"{owner} takes parameters only; got {shown(args[1])}. Data go to fit(X, y)."
+                ) from None
             if len(args) > 1:
                 raise TypeError(
                     f"{owner} takes every parameter but loss by name; got {shown(args[1])} beside "
@@ -116,17 +120,23 @@ def for_loss(name: Any) -> str:
     known = MEANT.get(name.casefold().replace("-", "_").replace(" ", "_"))
     if known:
         return f"Did you mean {known!r}?"
-    if name.casefold().startswith(NOT_CONVEX):
-        return "Losses that are not convex have no certified minimum; 'mae' is the nearest."
+    if name.casefold().removeprefix("psi.").startswith(NOT_CONVEX):
+        return (
+            "Losses that are not convex have several minima, of which none can be certified: "
+            "statsmodels.api.RLM has them, as M=sm.robust.norms.TukeyBiweight()."
+        )
     return ""
 
 
-def near(name: Any, known: Iterable[str]) -> str:
-    """The known name that is spelt nearly so, as a question; empty if there is none."""
+def near(name: Any, known: Iterable[str], before: str = "") -> str:
+    """The known name that is spelt nearly so, as a question with something ``before`` it; empty if
+    there is none.
+    """
     if not isinstance(name, str):
         return ""
-    found = get_close_matches(name.casefold(), list(known), n=1)
-    return f"Did you mean {found[0]!r}?" if found else ""
+    spelt = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), list(spelt), n=1)
+    return f"{before}Did you mean {spelt[found[0]]!r}?" if found else ""
 
 
 def shown(value: Any) -> str:

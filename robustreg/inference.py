@@ -19,6 +19,7 @@ from .data.source import Refused
 from .data.threads import default_errors, one_blas_thread
 from .fitting.beyond_memory import few_rows
 from .fitting.specification import Specification
+from .hints import near
 from .inferring import density
 from .inferring.bootstrap import Resampling
 from .inferring.corner import Smoothing
@@ -30,6 +31,9 @@ from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
 from .on_dask import CHECK, checked_source, checked_table
 from .problem.losses import Loss, huber
+
+# What quantreg calls a kind of standard errors, and its name here.
+COV_OF_R = {"ker": "kernel", "boot": "bootstrap", "xy": "bootstrap"}
 
 __all__ = ["FittedLine", "Inference", "WaldTest", "infer"]
 
@@ -359,7 +363,9 @@ def _asked(model, loss: str, cov, groups, level, how: Smoothing, resampling: Res
         cov = names[0] if groups is None else "cluster"
     if not isinstance(cov, str) or cov not in names:
         listed = ", ".join(repr(name) for name in names)
-        raise ValueError(f"cov must be one of {listed} with loss={loss!r}; got {cov!r}.")
+        hint = COV_OF_R.get(cov) if isinstance(cov, str) else None
+        hint = f" Did you mean {hint!r}?" if hint in names else near(cov, names, " ")
+        raise ValueError(f"cov must be one of {listed} with loss={loss!r}; got {cov!r}.{hint}")
     if (groups is None) == (cov == "cluster") and cov != "bootstrap":
         what = "given" if cov == "cluster" else "None"
         raise ValueError(f"groups must be {what} with cov={cov!r}.")

@@ -91,6 +91,11 @@ def _refuse_container(name: str, given: Any) -> None:
                 f"y must have one number per row; got {given!r}. "
                 f"A column of a frame is given itself: frame[{given!r}]."
             )
+        if isinstance(given, str) and "~" in given:
+            raise TypeError(
+                f"X must be a table of numbers; got {given!r}. formulaic.model_matrix({given!r}, "
+                "frame) makes y and X of a formula."
+            )
         raise TypeError(
             f"X must be a table of numbers; got {given!r}. Read a file first: "
             "by pandas.read_csv, by dask.dataframe.read_csv if it is larger than memory, or by "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,11 +235,12 @@ class Inference:
 
         Parameters
         ----------
-        R : array-like of shape (k,) or (m, k), str or sequence of str
-            Weights of the coefficients, in the order of ``names``, a row per hypothesis; or names
-            of coefficients, which are all to be q.
+        R : array-like of shape (k,) or (m, k), str, sequence of str or dict
+            Weights of the coefficients, in the order of ``names``, a row per hypothesis; of a
+            frame, by the names of its columns. Or names of coefficients, which are all to be q; or
+            a dict of names and what each is to be.
         q : float or array-like of shape (m,), default=0.0
-            What R b is to be.
+            What R b is to be. With a dict it is left out.
 
         Returns
         -------
@@ -251,6 +253,10 @@ class Inference:
             If R or q has another shape, R has dependent rows or names no coefficient, a hypothesis
             is about what the data do not determine, or there is no covariance.
         """
+        if isinstance(R, Mapping):
+            if np.any(q):
+                raise ValueError(f"q must be left out, as R has the values; got {q!r}.")
+            R, q = list(R), list(R.values())
         R = self._hypotheses(R)
         given = _finite("q", q)
         if given.shape not in ((), (len(R),)):
@@ -265,7 +271,10 @@ class Inference:
             raise ValueError(f"test needs a covariance; cov={self.cov!r} has intervals only.")
         factor = linalg.factor(R @ self.spread @ R.T)
         if not factor.sound:
-            raise ValueError("R must have independent rows, and b a positive variance along them.")
+            raise ValueError(
+                "R must have independent rows, none of them twice, about coefficients with a "
+                "standard error above 0."
+            )
         away = R @ np.where(np.isfinite(self.coef), self.coef, 0.0) - given
         statistic = float(away @ factor.solve(away) / len(R))
         p_value = float(fdtrc(len(R), self.df, statistic))
@@ -314,11 +323,14 @@ class Inference:
         if names:
             for name in names:
                 if name not in self.names:
-                    raise ValueError(f"R must name coefficients, {self.names}; got {name!r}.")
+                    raise ValueError(
+                        f"R must name coefficients, {self.names}; got {name!r}. That one is 2 is "
+                        f"test({self.names[-1]!r}, 2.0)."
+                    )
                 if self.names.count(name) > 1:
                     raise ValueError(f"R must be weights: several coefficients are named {name!r}.")
             return np.eye(k)[[self.names.index(name) for name in names]]
-        weights = np.atleast_2d(_finite("R", R))
+        weights = np.atleast_2d(_finite("R", _in_order(R, self.names)))
         if weights.ndim != 2 or weights.shape[1] != k or not len(weights):
             raise ValueError(f"R must have {k} columns, one per coefficient; got {np.shape(R)}.")
         return weights
@@ -361,8 +373,26 @@ def intervals(coef: np.ndarray, std_err: np.ndarray, df: float, level: float):
     return statistic, p_value, np.column_stack([coef - half, coef + half])
 
 
+def _in_order(R: Any, names: tuple[str, ...]) -> Any:
+    """Weights R with those that have labels in the order of the names; ValueError if a label is no
+    name, or R has no order.
+    """
+    if isinstance(R, Set):
+        raise ValueError(f"R must be in an order, as a list is; got the set {R!r}.")
+    labels = getattr(R, "columns", getattr(R, "index", None))
+    if labels is None or callable(labels) or not any(isinstance(label, str) for label in labels):
+        return R
+    labels = list(labels)
+    if sorted(map(str, labels)) != sorted(names):
+        raise ValueError(f"R must have weights for {names}; got some for {tuple(labels)}.")
+    weights = np.asarray(R, dtype=object)
+    return weights[..., [labels.index(name) for name in names]]
+
+
 def _names(R: Any) -> list[str]:
     """The names that R lists; none if R holds weights."""
+    if isinstance(R, Set):
+        return []
     listed = [R] if isinstance(R, str) else R if getattr(R, "ndim", 1) == 1 else []
     names = list(listed) if np.iterable(listed) else []
     return names if all(isinstance(name, str) for name in names) else []
@@ -371,6 +401,8 @@ def _names(R: Any) -> list[str]:
 def _finite(name: str, value: Any) -> np.ndarray:
     """The value as finite numbers; ValueError if it holds others. ``name`` is the parameter's."""
     try:
+        if np.asarray(value).dtype.kind in "US":
+            raise TypeError
         found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must hold numbers; got {value!r}.") from None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
@@ -191,6 +192,44 @@ def test_hypotheses_by_name_may_be_any_sequence():
     wanted = found.test([[0, 1, 0], [0, 0, 1]])
     for names in (["height", "a<b"], ("height", "a<b"), np.array(["height", "a<b"]), FRAME.columns):
         assert found.test(names) == wanted
+
+
+def test_hypotheses_by_values_and_by_labelled_weights():
+    found = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    wanted = found.test([[0, 1, 0], [0, 0, 1]], [0.5, -1.0])
+    assert found.test({"a<b": -1.0, "height": 0.5}) == found.test(["a<b", "height"], [-1.0, 0.5])
+    assert found.test({"height": 0.5, "a<b": -1.0}) == wanted
+    one = found.test([0.0, 1.0, -2.0])
+    weights = {"a<b": [-2.0], "intercept": [0.0], "height": [1.0]}
+    assert found.test(pd.DataFrame(weights)) == one
+    assert found.test(pl.DataFrame(weights)) == one
+    assert found.test(pd.DataFrame(weights).iloc[0]) == one
+    for R, match in [
+        (pd.DataFrame({"height": [1.0], "a<b": [0.0]}), "R must have weights for .*; got some for"),
+        ({"height", "a<b"}, "R must be in an order, as a list is"),
+        ("height = 2", r"got 'height = 2'. That one is 2 is test\('a<b', 2.0\)"),
+        (["height", "height"], "independent rows, none of them twice"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            found.test(R)
+    with pytest.raises(ValueError, match="q must be left out, as R has the values; got 2"):
+        found.test({"height": 1.0}, 2.0)
+    with pytest.raises(ValueError, match=r"q must hold numbers; got '0.5'"):
+        found.test("height", "0.5")
+
+
+def test_names_that_r_has_are_understood():
+    mae = MODELS["mae"]
+    for given, meant in {
+        "ker": "kernel",
+        "boot": "bootstrap",
+        "Rank": "rank",
+        "NID": "nid",
+    }.items():
+        with pytest.raises(ValueError, match=f"got '{given}'. Did you mean '{meant}'"):
+            infer(mae, X, Y, cov=given)
+    with pytest.raises(ValueError, match=r"got 'hc3'. Did you mean 'HC3'"):
+        infer(MODELS["mse"], X, Y, cov="hc3")
 
 
 def test_a_feature_may_be_named_intercept():
