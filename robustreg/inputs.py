@@ -21,7 +21,7 @@ DATES = "mM"
 ENCODE = "Encode text and categories, as sklearn.preprocessing.OneHotEncoder does."
 COUNT = "Make numbers of dates and durations, such as days since the first."
 RESHAPE = "Reshape your data: X.reshape(-1, 1) is one feature, X.reshape(1, -1) one row."
-ONE_COLUMN = "X.to_frame() has one column."
+ONE_COLUMN = "X.to_frame() has one column, X.to_frame().T one row."
 NOT_GIVEN = "no_validation"  # scikit-learn's word for no y at all
 
 
@@ -213,4 +213,6 @@ def _advice(kind: str, text: str | None, name: str = "X") -> str:
         return "Complex data not supported."
     if text and _is_number(text):
         return "astype(float) makes numbers of text."
+    if text and any(map(str.isdigit, text)) and not any(map(str.isalpha, text)):
+        return f"{text!r} may be a number, which pandas.read_csv(decimal=..., thousands=...) reads."
     return ENCODE if name == "X" else "Labels are for a classifier."

@@ -6,13 +6,17 @@ import re
 from typing import Any
 
 from ._version import __version__
+from .data.dask import is_dask
 
 VERSION = "_robustreg_version"
 
 
 def with_version(state: Any) -> dict[str, Any]:
-    """The state of an estimator, as it is saved: it names this version."""
-    return {**state, VERSION: __version__}
+    """The state of an estimator, as it is saved: it names this version, and holds nothing lazy,
+    which would ask for Dask and the data of the fit.
+    """
+    held = {key: value for key, value in state.items() if not is_dask(value)}
+    return {**held, VERSION: __version__}
 
 
 def without_version(name: str, state: dict[str, Any]) -> dict[str, Any]:

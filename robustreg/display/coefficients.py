@@ -152,6 +152,7 @@ class CoefficientsDisplay:
         self.ax_.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
         self.ax_.set_yticks(rows, self.names)
         self.ax_.set_ylim(k - 0.5, -0.5)
+        self.ax_.locator_params(axis="x", nbins=6)  # long numbers stay apart
         title = f"{100.0 * self.level:g} % confidence intervals"
         self.ax_.set(xlabel="coefficient (units of y per unit of the feature)", title=title)
         self.ax_.legend()

@@ -76,7 +76,7 @@ class WaldTest:
     df_denom: float
 
     def __repr__(self) -> str:
-        p = f"p = {self.p_value:.3g}"
+        p = f"p = {self.p_value:.3g}" if self.p_value >= 0.001 else "p < 0.001"
         return f"F({self.df_num:.10g}, {self.df_denom:.10g}) = {self.statistic:.4g}, {p}"
 
 
@@ -228,7 +228,8 @@ class Inference:
         str
             A ``tabular``.
         """
-        return self.to_frame().to_latex(**({"float_format": "%.4g", "escape": True} | kwargs))
+        usual = {"float_format": "%.4g", "escape": True, "formatters": {"p_value": _probability}}
+        return self.to_frame().to_latex(**(usual | kwargs))
 
     def test(self, R: Any, q: Any = 0.0) -> WaldTest:
         """Test the linear hypotheses R b = q by Wald's test.
@@ -412,7 +413,9 @@ def _finite(name: str, value: Any) -> np.ndarray:
 
 
 def _number(value: float) -> str:
-    """Four digits; never a zero that is not one."""
+    """Four digits or more; never a zero that is not one, nor an exponent where it can be helped."""
+    if 1e4 <= abs(value) < 1e8:
+        return f"{value:.0f}"
     return "nan" if np.isnan(value) else f"{value:#.4g}".rstrip(".")
 
 

@@ -207,6 +207,14 @@ def test_lines_of_several_quantiles_have_a_band():
         FitDisplay.from_estimator(estimator, X, y, quantiles=(0.1, 1.0))
 
 
+def test_who_draws_other_losses_is_not_warned_of_their_delta(recwarn):
+    X, y = np.arange(50.0)[:, None], 1000.0 * np.random.default_rng(0).standard_normal(50)
+    FitDisplay.from_estimator(LinearRegressor("mae"), X, y, plot=False)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="More than three quarters"):
+        FitDisplay.from_estimator(LinearRegressor("huber"), X, y, plot=False)
+
+
 def test_a_quantile_is_drawn_among_the_losses():
     X, y = np.arange(40.0)[:, None], np.tile([0.0, 1.0, 3.0, 8.0], 10)
     model = LinearRegressor("quantile", quantile=0.25, delta=2.0).fit(X, y)

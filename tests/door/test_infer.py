@@ -158,6 +158,13 @@ def test_the_table_as_text_html_frame_and_latex():
     assert "Heights" in latex
 
 
+def test_dollars_are_printed_as_dollars():
+    found = infer(LinearRegressor().fit(FRAME * 1e-3, 70.0 * Y), FRAME * 1e-3, 70.0 * Y)
+    assert "e+0" not in str(found)
+    assert str(found).splitlines()[3].split()[1] == f"{found.coef[1]:.0f}"
+    assert repr(found.test(["height", "a<b"], 1e9)).endswith("p < 0.001")
+
+
 def test_rank_intervals_have_no_standard_errors():
     found = infer(MODELS["mae"], FRAME.to_numpy(), Y, cov="rank-nid")
     lines = str(found).splitlines()

@@ -87,6 +87,13 @@ PARAMETERS = [
     (fit("MAE"), "got 'MAE'. Did you mean 'mae'"),
     (fit("pinball"), "got 'pinball'. Did you mean 'quantile'"),
     (fit("tukey"), "got 'tukey'. Losses that are not convex"),
+    (fit("psi.bisquare"), "got 'psi.bisquare'. Losses that are not convex.*TukeyBiweight"),
+    (
+        lambda: LinearRegressor("y ~ x", np.ones((3, 2))),
+        r"got a ndarray of shape \(3, 2\). Data go",
+    ),
+    (lambda: LinearRegressor().fit("y ~ x", y), "got 'y ~ x'. formulaic.model_matrix"),
+    (lambda: LinearRegressor().fit([["1,5"]] * len(y), y), "'1,5' may be a number, which pandas"),
     (fit(None), "loss must be one of .*; got None"),
     (fit(LinearRegressor()), r"loss must be one of .*; got LinearRegressor\(\)"),
     (fit(solver="lbfgs"), "solver must be one of 'auto', 'scipy'; got 'lbfgs'"),
@@ -313,7 +320,7 @@ RECORDS_SHOWN = [
     (lambda: quantile_process(X, y), "QuantileProcess of 3 features: 19 levels, 0.05 to 0.95"),
     (lambda: certify(MODEL, X, y), "The mae objective .* is the minimum"),
     (lambda: MODEL.work_, r".*\d+ iterations?\."),
-    (lambda: infer(MODEL, X, y).test("x0"), r"F\(1, 36\) = .*, p = "),
+    (lambda: infer(MODEL, X, y).test("x0"), r"F\(1, 36\) = .*, p < 0.001"),
     (lambda: infer(MODEL, X, y).predict(X), "FittedLine of 40 rows"),
 ]
 

@@ -499,6 +499,17 @@ def test_what_is_wrong_with_data_on_dask_is_told_by_infer(in_passes, change, mes
         infer(model, *change(*parts_of(X, y, 300)))
 
 
+def test_a_saved_model_asks_for_neither_dask_nor_the_data(in_passes):
+    X, y, _ = table()
+    model = LinearRegressor("huber").fit(*parts_of(X, y, 500))
+    saved = pickle.dumps(model)
+    assert b"dask" not in saved
+    again = pickle.loads(saved)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert not hasattr(again, "outliers_")
+    assert model.outliers_.sum().compute() > 0
+
+
 def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
     X, y, _ = table(200, 2)
     lazy = parts_of(X, y, 60)
