@@ -70,7 +70,7 @@ def told_of_unknown(
                 raise TypeError(
                     f"{owner} has no parameter {unknown[0]!r}. {for_parameter(unknown[0], known)}"
                 ) from None
-            if len(args) > 1 and getattr(args[1], "ndim", 0) == 2:
+            if len(args) > 1 and (hasattr(args[1], "shape") or isinstance(args[1], list)):
                 raise TypeError(
                     f"{owner} takes parameters only; got {shown(args[1])}. Data go to fit(X, y)."
                 ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -185,10 +186,12 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     loss = _checked_loss(model)
     names = _names(given, model, X)
     how, resampling = _smoothing(*smoothing), _resampling(*resampling)
+    steps = _steps(given)
     if is_dask(X) and groups is None:
         asked = _asked(model, loss, cov, None, level, how, resampling)
         if asked.cov not in NEED_ALL_ROWS:
-            return _on_dask(model, names, X, y, sample_weight, asked)
+            tables = _on_dask(model, names, X, y, sample_weight, asked)
+            return _told(tables, steps, np.ndim(model.coef_) == 1)
     X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
     data = X, y
     # A dense X is read often enough to see what is not finite on the way.
@@ -204,23 +207,28 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
     asked = _asked(model, loss, cov, groups, level, how, resampling)
     targets = np.ascontiguousarray(np.asarray(y, dtype=np.float64).T)
     try:
-        found = _of_targets(model, names, make_source(X, targets, w), asked)
+        tables = _of_targets(model, names, make_source(X, targets, w), asked)
     except (Refused, NotFiniteError) as reason:
         validated_pair(*data, **CHECK)
         raise _too_extreme(reason) from None
-    return found[0] if targets.ndim == 1 else found
+    return _told(tables, steps, targets.ndim == 1)
 
 
-def _on_dask(model, names, X, y, sample_weight, asked: Asked):
-    """The inference in passes over the parts of X, y and weights."""
+def _told(tables: list[Inference], steps: tuple, is_one: bool) -> Any:
+    """One inference, or a list of them, that know the ``steps`` before the model."""
+    tables = [replace(table, steps=steps) for table in tables]
+    return tables[0] if is_one else tables
+
+
+def _on_dask(model, names, X, y, sample_weight, asked: Asked) -> list[Inference]:
+    """The inference for each target, in passes over the parts of X, y and weights."""
     _check_columns(model, X)
     table = checked_table(model, X, y, sample_weight, reset=False)
     source = checked_source(model, table, few_rows)
     try:
-        found = _of_targets(model, names, source, asked)
+        return _of_targets(model, names, source, asked)
     except (Refused, NotFiniteError) as reason:
         raise _too_extreme(reason) from None
-    return found if table.layout.y_shape else found[0]
 
 
 def _check_columns(model, X) -> None:
@@ -284,7 +292,7 @@ def _of_target(model, names, source: Any, b, b0: float, loss: Loss, asked: Asked
         names if model.fit_intercept else names[1:],
         coef, std_err, statistic, p_value, interval, known,
         n, n - rank, df, model.loss, asked.cov, asked.level, fit.at.null, seen.covariance,
-        bool(model.fit_intercept),
+        bool(model.fit_intercept), _known_names(model),
     )  # fmt: skip
 
 
@@ -305,6 +313,21 @@ def _checked_loss(model: Any) -> str:
     return parameters.loss(model.loss)
 
 
+def _known_names(model) -> tuple[str, ...] | None:
+    """The names of the columns that the model was fitted to; None of an array."""
+    known = getattr(model, "feature_names_in_", None)
+    return None if known is None else tuple(map(str, known))
+
+
+def _steps(given) -> tuple:
+    """The transformers before the last step of a pipeline, fitted; none of a model."""
+    given = getattr(given, "best_estimator_", given)
+    if not hasattr(given, "steps"):
+        return ()
+    before = (step for _, step in given.steps[:-1] if step is not None and step != "passthrough")
+    return (*before, *_steps(given.steps[-1][1]))
+
+
 def _names(given, model, X) -> tuple[str, ...]:
     """The names of the coefficients; ValueError if X has other columns than the fit.
 
@@ -316,7 +339,8 @@ def _names(given, model, X) -> tuple[str, ...]:
         known = [f"x{j}" for j in range(model.n_features_in_)]
         with suppress(AttributeError, TypeError, ValueError):  # a step has no names
             pipeline = getattr(given, "best_estimator_", given)
-            known = pipeline[:-1].get_feature_names_out()
+            found = pipeline[:-1].get_feature_names_out()
+            known = known if found is None else found
     return ("intercept", *(str(name) for name in known))
 
 
@@ -340,11 +364,12 @@ def _groups(groups, n: int) -> np.ndarray | None:
     if groups is None:
         return None
     # Of a list as text NaN would be the label "nan", and 1 the same as "1".
+    parameters.refuse_masked("groups", groups)
     found = np.asarray(groups) if hasattr(groups, "dtype") else np.array(groups, dtype=object)
     if found.ndim != 1 or len(found) != n:
         raise ValueError(f"groups must have one entry per row of X, {n}; got shape {found.shape}.")
     labels = found.tolist()
-    missing = np.array([value is None or value != value for value in labels], dtype=bool)
+    missing = np.array([parameters.is_missing(value) for value in labels], dtype=bool)
     if missing.any():
         raise ValueError(f"groups must have no missing entries; got {int(missing.sum())} of them.")
     if found.dtype != object:

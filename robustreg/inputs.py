@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_X_y, validate_data
 
 from .hints import listed, shown
+from .parameters import is_missing, refuse_masked
 
 NUMBERS = "fiub"  # kinds of NumPy's dtypes
 TEXT = "UST"
@@ -56,16 +57,14 @@ def refused_or_read(X: Any, y: Any = NOT_GIVEN) -> tuple[Any, Any]:
 
 def _read(name: str, given: Any) -> Any:
     """X or y, refused if it holds no numbers; a list as an array."""
-    if isinstance(given, np.ma.MaskedArray) and np.any(given.mask):
-        raise ValueError(
-            f"{name} must have no masked entries; got {np.count_nonzero(given.mask)} of them. "
-            f"{name}.astype(float).filled(numpy.nan) makes missing values of them."
-        )
+    refuse_masked(name, given)
     if isinstance(given, np.ndarray) and given.dtype.kind in NUMBERS:
         return given
     if name == "y" and (given is None or (isinstance(given, str) and given == NOT_GIVEN)):
         return given  # for scikit-learn, which asks for y where it has to
     if isinstance(given, (list, tuple)):
+        for row in given:
+            refuse_masked(name, row)
         try:
             given = np.asarray(given)
         except ValueError as error:
@@ -73,6 +72,8 @@ def _read(name: str, given: Any) -> Any:
     if hasattr(given, "tocsr"):
         if name == "y":
             raise TypeError(f"y must be dense; got a {type(given).__name__}. y.toarray() is.")
+    elif type(given).__module__.startswith("pyarrow"):
+        _read(name, given.to_pandas())  # pyright: ignore
     elif not hasattr(given, "shape"):
         _refuse_container(name, given)
     elif hasattr(type(given), "columns") and hasattr(type(given), "dtypes"):  # a frame
@@ -137,8 +138,9 @@ def _refuse_columns(name: str, frame: Any) -> None:
             # Without rows, as a frame on Dask is seen here, the dtype tells.
             kind = "U" if text is not None or str(dtype).startswith("str") else "O"
         if kind in TEXT + DATES + "c":
-            found.append(f"{column!r} ({dtype})")
-            advice.append(_advice(kind, text))
+            shows = "" if text is None else f", {text!r}"
+            found.append(f"{column!r} ({dtype}{shows})")
+            advice.append(_advice(kind, text, name, kind == "U" and _has_numbers(frame[column])))
     if found:
         columns = "column" if len(found) == 1 else "columns"
         raise ValueError(
@@ -160,15 +162,23 @@ def _refuse_values(name: str, given: Any) -> None:
         raise ValueError(f"{name} must hold numbers; got {given.dtype}. {_advice(kind, None)}")
     if kind not in TEXT + "O":
         return
-    for index, value in np.ndenumerate(np.asarray(given)):
+    values = np.asarray(given)
+    try:
+        has_text = any(isinstance(value, (str, bytes)) for value in values.flat)
+        if not has_text and (np.all(np.isfinite(values.astype(np.float64))) or name == "X"):
+            return
+    except (TypeError, ValueError):
+        pass  # what is no number is found below
+    for index, value in np.ndenumerate(values):
         where = f"column {index[1]}" if len(index) == 2 and name == "X" else f"row {index[0]}"
         if isinstance(value, (str, bytes)):
-            advice = _advice("U", _text(given), name)
+            column = values[:, index[1]] if len(index) == 2 else values
+            advice = _advice("U", _text(column), name, _has_numbers(column))
             raise ValueError(
                 f"{name} must hold numbers; got the text {str(value)!r} in {where}. {advice}"
             )
         try:
-            missing = not np.isfinite(float("nan" if value is None else value))
+            missing = is_missing(value) or not np.isfinite(float(value))
         except TypeError as error:
             raise TypeError(f"{name} must hold numbers: {error}, in {where}.") from None
         if missing and name == "y":  # a later check finds those of X
@@ -197,6 +207,15 @@ def _text(column: Any) -> str | None:
     return next((text for text in texts if not _is_number(text)), first)
 
 
+def _has_numbers(column: Any) -> bool:
+    """Whether some values are numbers, or text of numbers."""
+    return any(
+        _is_number(value) if isinstance(value, str) else not is_missing(value)
+        for value in np.asarray(column).flat
+        if not isinstance(value, bytes)
+    )
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -205,14 +224,16 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _advice(kind: str, text: str | None, name: str = "X") -> str:
-    """What to do about values of this kind, of which ``text`` is one."""
+def _advice(kind: str, text: str | None, name: str = "X", among_numbers: bool = False) -> str:
+    """What to do about values of this kind, of which ``text`` is one, perhaps among numbers."""
     if kind in DATES:
         return COUNT
     if kind == "c":
         return "Complex data not supported."
     if text and _is_number(text):
         return "astype(float) makes numbers of text."
-    if text and any(map(str.isdigit, text)) and not any(map(str.isalpha, text)):
+    if text and "," in text and _is_number(text.replace(",", "")):
         return f"{text!r} may be a number, which pandas.read_csv(decimal=..., thousands=...) reads."
+    if among_numbers:
+        return "Where numbers stand beside: pandas.to_numeric(column, errors='coerce')."
     return ENCODE if name == "X" else "Labels are for a classifier."

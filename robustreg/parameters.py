@@ -177,15 +177,31 @@ def _several(name: str, value) -> str:
     return f" {SEVERAL[name]}"
 
 
+def refuse_masked(name: str, value) -> None:
+    """ValueError for an array with masked entries: NumPy would read the numbers behind them."""
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise ValueError(
+            f"{name} must have no masked entries; got {np.count_nonzero(value.mask)} of them. "
+            f"{name}.astype(float).filled(numpy.nan) makes missing values of them."
+        )
+
+
+def is_missing(value) -> bool:
+    """Whether a value is None, NaN, or what pandas has for a missing one."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
 def weights(sample_weight, n_samples: int, *, or_none: bool = False) -> np.ndarray | None:
     """sample_weight as float64 (n_samples,): None, one number, or one number >= 0 per row; not all
     are 0, unless there may be no row: ``or_none``.
     """
     if sample_weight is None:
         return None
+    refuse_masked("sample_weight", sample_weight)
     try:
         w = np.asarray(sample_weight)
-        if np.iscomplexobj(w):
+        is_text = w.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in w.flat)
+        if w.dtype.kind not in "fiubO" or is_text:
             raise TypeError
         w = np.asarray(w, dtype=np.float64)
     except (TypeError, ValueError):

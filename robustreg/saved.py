@@ -34,5 +34,5 @@ def without_version(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 def _release(version: str) -> tuple[int, int]:
     """The first two numbers of a version: (0, 1) of 0.1.0."""
-    major, minor = re.findall(r"\d+", version)[:2]
+    major, minor = [*re.findall(r"\d+", version), 0, 0][:2]
     return int(major), int(minor)

@@ -288,10 +288,23 @@ def stored(X: Any, dtype: np.dtype) -> Any:
         raise TypeError("Complex data not supported.")
     if sparse.issparse(X):
         return X.tocsr()
+    columns = [X.iloc[:, j] for j in range(X.shape[1])] if hasattr(X, "columns") else [X]
+    if not all(map(_holds_numbers, columns)):
+        raise TypeError("Text, dates and masked entries are no numbers.")
     if hasattr(X, "to_numpy"):
         missing = {"na_value": np.nan} if dtype.kind == "f" else {}
         return X.to_numpy(dtype=dtype, **missing)
     return np.asarray(X, dtype=dtype)
+
+
+def _holds_numbers(column: Any) -> bool:
+    """Whether an array or a series holds numbers; NumPy would make some of text and of dates."""
+    kind = getattr(getattr(column, "dtype", None), "kind", "f")
+    if isinstance(column, np.ma.MaskedArray) and np.any(column.mask):
+        return False
+    if kind != "O":
+        return kind not in "USmM"
+    return not any(isinstance(value, (str, bytes)) for value in np.asarray(column).flat)
 
 
 def in_memory(what: str, *data: Any) -> tuple:

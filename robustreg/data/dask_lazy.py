@@ -41,12 +41,11 @@ def predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> Any:
         meta = _predicted_of_frame(X._meta, dtype, coef, intercept)
         return X.map_partitions(_predicted_of_frame, dtype, coef, intercept, meta=meta)
     X = with_whole_rows(X)
-    if coef.ndim == 1:
-        chunks = {"drop_axis": 1}
-    else:
-        chunks = {"chunks": (X.chunks[0], (len(coef),))}
-    meta = _predicted(np.empty((0, X.shape[1])), dtype, coef, intercept)
-    return X.map_blocks(_predicted, dtype, coef, intercept, dtype=meta.dtype, meta=meta, **chunks)
+    several = np.atleast_2d(coef), np.atleast_1d(intercept)
+    meta = _predicted(np.empty((0, X.shape[1])), dtype, *several)
+    chunks = X.chunks[0], (meta.shape[1],)
+    found = X.map_blocks(_predicted, dtype, *several, dtype=meta.dtype, meta=meta, chunks=chunks)
+    return found if coef.ndim == 2 else found[:, 0]
 
 
 def _predicted(X: Any, dtype: np.dtype, coef: np.ndarray, intercept: Any) -> np.ndarray:

@@ -122,6 +122,10 @@ class Inference:
         of combinations that the data do determine.
     has_intercept : bool
         Whether the first coefficient is the intercept of the model; a column may have its name.
+    feature_names : tuple of str or None
+        The names of the columns that the model was fitted to; None if they had none.
+    steps : tuple
+        The fitted transformers before the model, of a pipeline.
 
     See Also
     --------
@@ -155,6 +159,8 @@ class Inference:
     undetermined: np.ndarray
     spread: np.ndarray
     has_intercept: bool
+    feature_names: tuple[str, ...] | None = None
+    steps: tuple = ()
 
     def __str__(self) -> str:
         lines = [self._title()]
@@ -258,6 +264,10 @@ class Inference:
             if np.any(q):
                 raise ValueError(f"q must be left out, as R has the values; got {q!r}.")
             R, q = list(R), list(R.values())
+        if _labels(q) is not None:
+            raise ValueError(
+                "q must be in the order of R and have no labels: q.to_numpy() has none."
+            )
         R = self._hypotheses(R)
         given = _finite("q", q)
         if given.shape not in ((), (len(R),)):
@@ -287,7 +297,7 @@ class Inference:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows with the columns of the fit.
+            Rows with the columns of the fit; of a pipeline those that it takes itself.
 
         Returns
         -------
@@ -299,12 +309,13 @@ class Inference:
         ValueError
             If X has other columns, or there is no covariance.
         """
-        features = self.names[self.has_intercept :]
-        unnamed = features == tuple(f"x{j}" for j in range(len(features)))
-        if hasattr(X, "columns") and not unnamed and tuple(map(str, X.columns)) != features:
+        for step in self.steps:
+            X = step.transform(X)
+        features = self.feature_names
+        if features and hasattr(X, "columns") and tuple(map(str, X.columns)) != features:
             raise ValueError(f"X must have the columns {features}; got {tuple(X.columns)}.")
         X = _finite("X", X.toarray() if hasattr(X, "toarray") else X)
-        p = len(features)
+        p = len(self.names) - self.has_intercept
         if X.ndim != 2 or X.shape[1] != p:
             raise ValueError(f"X must be of shape (n_samples, {p}); got {X.shape}.")
         if not np.all(np.isfinite(self.spread)):
@@ -380,14 +391,23 @@ def _in_order(R: Any, names: tuple[str, ...]) -> Any:
     """
     if isinstance(R, Set):
         raise ValueError(f"R must be in an order, as a list is; got the set {R!r}.")
-    labels = getattr(R, "columns", getattr(R, "index", None))
-    if labels is None or callable(labels) or not any(isinstance(label, str) for label in labels):
+    if isinstance(R, (list, tuple)):
+        return [_in_order(row, names) for row in R]
+    labels = _labels(R)
+    if labels is None:
         return R
-    labels = list(labels)
-    if sorted(map(str, labels)) != sorted(names):
+    if sorted(labels) != sorted(names) or len(set(names)) < len(names):
         raise ValueError(f"R must have weights for {names}; got some for {tuple(labels)}.")
     weights = np.asarray(R, dtype=object)
     return weights[..., [labels.index(name) for name in names]]
+
+
+def _labels(R: Any) -> list[str] | None:
+    """The labels of the columns of a frame, or of the entries of a series; None if it has none."""
+    labels = getattr(R, "column_names", getattr(R, "columns", getattr(R, "index", None)))
+    if labels is None or callable(labels) or not any(isinstance(label, str) for label in labels):
+        return None
+    return list(map(str, labels))
 
 
 def _names(R: Any) -> list[str]:
@@ -402,7 +422,8 @@ def _names(R: Any) -> list[str]:
 def _finite(name: str, value: Any) -> np.ndarray:
     """The value as finite numbers; ValueError if it holds others. ``name`` is the parameter's."""
     try:
-        if np.asarray(value).dtype.kind in "US":
+        is_masked = isinstance(value, np.ma.MaskedArray) and np.any(value.mask)
+        if is_masked or np.asarray(value).dtype.kind in "USmM":
             raise TypeError
         found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

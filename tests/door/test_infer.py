@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -223,6 +225,40 @@ def test_hypotheses_by_values_and_by_labelled_weights():
         found.test({"height": 1.0}, 2.0)
     with pytest.raises(ValueError, match=r"q must hold numbers; got '0.5'"):
         found.test("height", "0.5")
+
+
+def test_labels_decide_in_every_kind_of_table_or_are_refused():
+    found = infer(LinearRegressor().fit(FRAME, Y), FRAME, Y)
+    one = found.test([0.0, 1.0, -2.0])
+    weights = {"a<b": [-2.0], "intercept": [0.0], "height": [1.0]}
+    assert found.test(pa.table(weights)) == one
+    assert found.test([pd.DataFrame(weights).iloc[0]]) == one
+    with pytest.raises(ValueError, match="q must be in the order of R and have no labels"):
+        found.test(["height", "a<b"], pd.Series([1.0, 2.0], index=["a<b", "height"]))
+    with pytest.raises(ValueError, match="R must hold numbers"):
+        found.test(np.ma.masked_array([0.0, 1.0, 1.0], mask=[0, 0, 1]))
+    frame = FRAME.set_axis(["intercept", "b"], axis=1)
+    twice = infer(LinearRegressor().fit(frame, Y), frame, Y)
+    with pytest.raises(ValueError, match="R must have weights for"):
+        twice.test(pd.DataFrame([[1.0, 0.0, 0.0]], columns=["intercept", "intercept", "b"]))
+
+
+def test_a_pipeline_predicts_from_the_rows_that_it_takes():
+    pipeline = make_pipeline(StandardScaler(), LinearRegressor("mae")).fit(FRAME, Y)
+    line = infer(pipeline, FRAME, Y).predict(FRAME[:5])
+    np.testing.assert_allclose(line.mean, pipeline.predict(FRAME[:5]), rtol=1e-12)
+    search = GridSearchCV(pipeline, {"linearregressor__loss": ["mse"]}, cv=2).fit(FRAME, Y)
+    line = infer(search, FRAME, Y).predict(FRAME[:5])
+    np.testing.assert_allclose(line.mean, search.predict(FRAME[:5]), rtol=1e-12)
+    alone = make_pipeline(LinearRegressor()).fit(X, Y)
+    assert infer(alone, X, Y).names == ("intercept", "x0", "x1")
+
+
+def test_names_that_look_like_none_are_names():
+    frame = pd.DataFrame(X, columns=["x0", "x1"])
+    found = infer(LinearRegressor().fit(frame, Y), frame, Y)
+    with pytest.raises(ValueError, match="X must have the columns"):
+        found.predict(frame[["x1", "x0"]])
 
 
 def test_names_that_r_has_are_understood():

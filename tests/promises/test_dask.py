@@ -312,11 +312,17 @@ SPARSE = [sparse.csr_array, sparse.csc_matrix, sparse.coo_array, sparse.dia_arra
 def test_chunks_may_be_sparse_in_any_form_whatever_the_array_says(in_passes, forms, said):
     X, y, rng = table(1200, 3)
     X, w = X * (rng.random(X.shape) < 0.4), rng.integers(0, 3, 1200).astype(float)
-    chunks = [
-        da.from_delayed(dask.delayed(forms[k % len(forms)])(X[i : i + 200]), (200, 3), meta=said((0, 3)))
-        for k, i in enumerate(range(0, 1200, 200))
-    ]  # fmt: skip
-    lazy = da.concatenate(chunks)
+    dense = da.from_array(X, chunks=(200, 3))
+
+    def form_of(block):
+        return forms[np.count_nonzero(block) % len(forms)]
+
+    assert {form_of(X[i : i + 200]) for i in range(0, 1200, 200)} == set(forms)
+
+    def in_form(block):
+        return form_of(block)(block)
+
+    lazy = dense.map_blocks(in_form, dtype=float, meta=said((0, 3)))
     for loss in ("mse", "huber"):
         here, there = LinearRegressor(loss).fit(X, y, w), LinearRegressor(loss).fit(lazy, y, w)
         assert_same(here, there)
@@ -566,6 +572,10 @@ FAULTS = {
     "words in y": lambda X, y: (X, np.full(y.shape, "red")),
     "y of one number": lambda X, y: (X, np.array(1.0)),
     "y with an axis": lambda X, y: (X, y[:, None]),
+    "numbers as text": lambda X, y: (X.astype(str).astype(object), y),
+    "text of one kind": lambda X, y: (X.astype(str), y),
+    "dates as y": lambda X, y: (X, y.astype("M8[s]")),
+    "masked": lambda X, y: (np.ma.masked_array(X, mask=X > 1.0), y),
     "sparse y": lambda X, y: (X, sparse.csr_array(y[:, None])),
 }
 
