@@ -516,6 +516,14 @@ def test_a_saved_model_asks_for_neither_dask_nor_the_data(in_passes):
     assert model.outliers_.sum().compute() > 0
 
 
+@pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
+def test_coefficients_of_other_data_are_told_on_dask(in_passes, loss):
+    X, y, _ = table(1000, 2)
+    model = LinearRegressor(loss).fit(X, y)
+    with pytest.raises(ValueError, match="the coefficients of model do not minimise its loss"):
+        infer(model, *parts_of(X, -y, 300))
+
+
 def test_what_is_done_in_memory_takes_dask_or_says_so(monkeypatch):
     X, y, _ = table(200, 2)
     lazy = parts_of(X, y, 60)
