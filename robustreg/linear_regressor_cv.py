@@ -330,7 +330,9 @@ class LinearRegressorCV(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         y = np.asarray(y, dtype=np.float64)
         w = parameters.weights(sample_weight, len(y))
         if isinstance(self.cv, (int, np.integer)) and self.cv > len(y):
-            raise ValueError(f"cv must be at most the number of rows, {len(y)}; got {self.cv}.")
+            raise ValueError(
+                f"cv must be at most the number of rows; got cv={self.cv} and n_samples={len(y)}."
+            )
         split_params, score_params = self._routed(w, params)
         cv: Any = self.cv
         splitter: Any = check_cv(cv)

@@ -438,7 +438,7 @@ def test_deltas_that_the_loss_does_not_use_are_ignored(loss, deltas):
         ({"scoring": "best"}, "'best' is not a valid scoring"),
         ({"alphas": 10}, r"alphas must be .*; got 10 .* alphas=\[10\] is one candidate"),
         ({"cv": 1}, "cv must be an integer >= 2; got 1"),
-        ({"cv": 10_000}, "cv must be at most the number of rows, .*; got 10000"),
+        ({"cv": 10_000}, "cv must be at most the number of rows; got cv=10000 and n_samples="),
         ({"n_jobs": 0}, "n_jobs must be None or an integer that is not 0; got 0"),
         ({"n_jobs": "all"}, "n_jobs must be an integer; got 'all' of type str"),
     ],
