@@ -15,10 +15,9 @@ from . import parameters
 from .data.dask import in_memory
 from .data.present import rows_where
 from .data.threads import default_errors, one_blas_thread
-from .inputs import validated_pair
+from .inputs import CHECK, validated_pair
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
-from .on_dask import CHECK
 from .proof.certificate import Certificate
 from .proof.coordinates import NotFiniteError
 from .proof.judge import judge, make_table

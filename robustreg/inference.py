@@ -27,10 +27,10 @@ from .inferring.corner import Smoothing
 from .inferring.covariance import COVARIANCES, NEED_ALL_ROWS, SMOOTHED, Asked, found
 from .inferring.moments import first_look, is_minimum
 from .inferring.record import FittedLine, Inference, WaldTest, intervals
-from .inputs import validated_pair
+from .inputs import CHECK, validated_pair
 from .linear_regressor import LinearRegressor
 from .linear_regressor_cv import LinearRegressorCV
-from .on_dask import CHECK, checked_source, checked_table
+from .on_dask import checked_source, checked_table
 from .problem.losses import Loss, huber
 
 # What quantreg calls a kind of standard errors, and its name here.
@@ -191,7 +191,7 @@ def _inferred(model: Any, X, y, sample_weight, cov, groups, level, smoothing, re
         asked = _asked(model, loss, cov, None, level, how, resampling)
         if asked.cov not in NEED_ALL_ROWS:
             tables = _on_dask(model, names, X, y, sample_weight, asked)
-            return _told(tables, steps, np.ndim(model.coef_) == 1)
+            return _told(tables, steps, np.ndim(y) == 1)
     X, y, sample_weight, groups = in_memory("infer", X, y, sample_weight, groups)
     data = X, y
     # A dense X is read often enough to see what is not finite on the way.

@@ -14,8 +14,15 @@ import numpy as np
 from sklearn.utils.validation import check_X_y, validate_data
 
 from .hints import listed, shown
-from .parameters import is_missing, refuse_masked
+from .parameters import DTYPES, is_missing, refuse_masked
 
+# How X and y are checked, and what is read as it is.
+CHECK: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": DTYPES,
+    "multi_output": True,
+    "y_numeric": True,
+}
 NUMBERS = "fiub"  # kinds of NumPy's dtypes
 TEXT = "UST"
 DATES = "mM"

@@ -26,8 +26,8 @@ from .fitting.running import Running, fit_of
 from .fitting.scale import Rule
 from .fitting.specification import Fit, Specification
 from .hints import only_if, told_of_unknown
-from .inputs import validated
-from .on_dask import CHECK, checked_source, checked_table
+from .inputs import CHECK, validated
+from .on_dask import checked_source, checked_table
 from .problem.losses import ABSOLUTE, SQUARED, huber, pinball
 from .problem.solution import Status
 from .progress import CallbackSupportMixin, begun, with_callbacks

@@ -12,15 +12,7 @@ from sklearn.utils.validation import check_array
 from . import parameters
 from .data.dask import Table, chunks_of_columns, make_table, sketch
 from .data.dask_source import BadPart, DaskSource, looked_at
-from .inputs import validated
-
-# How X and y are checked, and what is read as it is.
-CHECK: dict[str, Any] = {
-    "accept_sparse": "csr",
-    "dtype": parameters.DTYPES,
-    "multi_output": True,
-    "y_numeric": True,
-}
+from .inputs import CHECK, validated
 
 
 def checked_table(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Table:
@@ -37,7 +29,7 @@ def checked_table(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: 
             f"X has {count} chunks of columns, which each pass puts together again; "
             "X.rechunk({1: -1}), and perhaps .persist(), does that once.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=6 if reset else 5,  # the caller of fit, or of infer
         )
     return make_table(X, y, sample_weight, empty.dtype)
 
