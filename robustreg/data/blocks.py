@@ -21,6 +21,7 @@ LEAST_ROWS = 16  # rows of one block at least
 # Rows of one block for each column, up to SQUARE_ROWS: with fewer, products of blocks are slow.
 ROWS_PER_COLUMN, SQUARE_ROWS = 2, 1024
 PARTS = 16  # shares of the rows, for so many threads at most
+FEW = 4  # blocks: of fewer a thread saves less than it costs to start (measured)
 
 
 class NotFiniteError(ValueError):
@@ -108,6 +109,8 @@ class Blocks:
                     total = _added(total, kernel(rows, self._computed(rows, buffer)))
             return total
 
+        if self.n_blocks < FEW:
+            return reduce(_added, map(part, range(n_parts)))
         return reduce(_added, in_parallel(part, n_parts))
 
     def take(self, index: Any) -> np.ndarray:

@@ -20,6 +20,7 @@ from ..passes.all_rows import Outcome, all_rows
 from ..passes.dependence import independent_columns
 from ..passes.in_step import in_step
 from ..passes.least_squares import least_squares
+from ..passes.pilot import Levels
 from ..passes.reduction import reduced
 from ..passes.scale import scale_of_rows
 from ..passes.settling import residuals
@@ -142,15 +143,14 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
         frame = replace(frames[0], y_shift=shift, y_scale=1.0)
         problem = all_rows(source.stacked(), frame, spec.loss, spec.alpha)
         return least_squares(problem, Options(1, spec.tell), sums)
-    fits = []
+    fits, levels = [], Levels() if spec.losses and source.in_memory else None
     for k, frame in enumerate(frames):
         problem = all_rows(source.target(k), frame, spec.of(k).loss, spec.alpha)
         guess = None if start is None else frame.from_raw(start[0][k], start[1][k])
         options = Options(spec.max_iter, spec.tell, guess)
         eager = WAY.get() == "passes" or not source.in_memory
-        fits.append(reduced(problem, options, eager=eager, shared=len(frames) > 1))
-    in_order = spec.tell is not None or not source.in_memory
-    outcomes = in_step(source, fits, in_order)
+        fits.append(reduced(problem, options, eager=eager, shared=len(frames) > 1, levels=levels))
+    outcomes = in_step(source, fits)
     small = source.n_rows * source.n_features <= SMALL
     for outcome in outcomes if small else ():
         if outcome.outside is not None and not outcome.outside.any():

@@ -41,12 +41,16 @@ def proved(
     ``pair`` is (phi, u) of the ``small`` problem, phi in the coordinates of the frame; ``left`` has
     its rows.
     """
-    if problem.loss.is_corner:
-        gap = _gap_of_corner(problem, left, pair, seen)
-    else:
-        gap = _gap_of_smooth(problem, left, small, pair, seen, tally)
-    if not gap.relative <= PROVED:
+    gap = gap_of(problem, left, small, pair, seen, tally)
+    if not gap.proves:
         raise Refused(f"The duality gap of all rows is {gap.relative:.2g}, and no proof.")
+    return outcome_of(problem, pair, unique, seen, gap, tally)
+
+
+def outcome_of(
+    problem: AllRows, pair: Pair, unique: bool, seen: Verified, gap: Gap, tally: Tally
+) -> Outcome:
+    """What a ``gap`` proves."""
     penalty = 0.5 * np.sum(np.square(problem.penalty_root @ pair.phi))
     objective = problem.unit * (seen.cost + penalty - 0.5 * gap.decrement) / problem.source.weight
     outside = close = None
@@ -66,6 +70,17 @@ class Gap:
     step: np.ndarray
     decrement: float
     relative: float
+
+    @property
+    def proves(self) -> bool:
+        return self.relative <= PROVED
+
+
+def gap_of(problem: AllRows, left, small: Problem, pair: Pair, seen: Verified, tally: Tally) -> Gap:
+    """That of the ``pair`` of the ``small`` problem."""
+    if problem.loss.is_corner:
+        return _gap_of_corner(problem, left, pair, seen)
+    return _gap_of_smooth(problem, left, small, pair, seen, tally)
 
 
 def _gap_of_smooth(

@@ -1,9 +1,11 @@
 """Fits that go in step: they ask for their passes together, and one sweep answers them all.
 
 A fit in passes is a generator. It yields a ``Pass``, what it wants to know of all rows, and is sent
-the sum of the records. Between its passes it computes by itself, so that fits of several targets do
-that in parallel, each in one thread. In a sweep for several a part is read, and centred, once, and
-each kernel sees it with the target of its own fit.
+the sum of the records. In a sweep for several fits a part is read, and centred, once. Fits that ask
+the same of it are answered together (``many_fits.py``), others each with its own target.
+
+Between passes one fit computes after the other: what they compute is small, and threads that do it
+at once wait for the interpreter longer than they save (measured).
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..data.frame import Frame
-from ..data.source import Part, Refused, Source, Sums, sweep
-from ..data.threads import in_parallel
-from .many_levels import of_many
+from ..data.source import Part, Source, Sums, sweep
+from .many_fits import LEAST_FITS, is_one_of_many, of_many
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ Steps = Generator[Pass, Any, T]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records(Sums):
-    """What several kernels make of the same rows, one record for each."""
+    """What the kernels of several groups of fits make of the same rows, one record for each."""
 
     each: list
 
@@ -44,58 +45,55 @@ class Records(Sums):
         return Records([mine + its for mine, its in zip(self.each, other.each, strict=True)])
 
 
-def answers(part: Part, passes: dict[int, Pass]) -> Records:
-    """The kernel of a pass for several targets: ``passes`` by their numbers.
+def grouped(asked: dict[int, Pass]) -> list[list[int]]:
+    """The numbers of the fits in groups: those that one kernel answers together."""
+    kinds: dict[Any, list[int]] = {}
+    for k, one in asked.items():
+        together = is_one_of_many(one.kernel, one.arguments)
+        kinds.setdefault(one.kernel if together else k, []).append(k)
+    groups = []
+    for some in kinds.values():
+        groups += [some] if len(some) >= LEAST_FITS else [[k] for k in some]
+    return groups
+
+
+def answers(part: Part, asked: dict[int, Pass], groups: list[list[int]]) -> Records:
+    """The kernels of passes for several targets, ``asked`` by their numbers, group by group.
 
     All frames have the same columns.
     """
-    centred = next(iter(passes.values())).frame.centred(part)
-    together = of_many(replace(part, X=centred), passes)
-    if together is not None:
-        return Records([together[k] for k in passes])
-    records = []
-    for k, asked in passes.items():
-        own = Part(centred, part.y[k], part.w, part.begin)
-        records.append(asked.kernel(own, asked.frame.of_centred(), *asked.arguments))
+    C, records, one_y = next(iter(asked.values())).frame.centred(part), [], not part.y.strides[0]
+    for group in groups:
+        some, first = [asked[k] for k in group], asked[group[0]]
+        if len(group) > 1:
+            own = replace(part, X=C, y=part.y[:1] if one_y else part.y[group])
+            frames, arguments = [one.frame for one in some], [one.arguments for one in some]
+            records.append(of_many(own, first.kernel, frames, arguments))
+        else:
+            own = replace(part, X=C, y=part.y[group[0]])
+            records.append(first.kernel(own, first.frame.of_centred(), *first.arguments))
     return Records(records)
 
 
-def in_step(source: Source, fits: list[Steps[T]], in_order: bool = False) -> list[T]:
-    """What the fits return; fit number k is of target number k of the source.
-
-    ``in_order``: one fit computes after the other, as somebody listens to them.
-    """
+def in_step(source: Source, fits: list[Steps[T]]) -> list[T]:
+    """What the fits return; fit number k is of target number k of the source."""
     found, sent = {}, dict.fromkeys(range(len(fits)))
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
         while sent:
-            asked = _advanced(fits, sent, found, in_order)
+            asked = _advanced(fits, sent, found)
             sent = dict(zip(asked, _swept(source, asked), strict=True)) if asked else {}
     return [found[k] for k in range(len(fits))]
 
 
-def _advanced(fits: list[Steps[T]], sent: dict, found: dict, in_order: bool) -> dict[int, Pass]:
+def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
     """The next pass of each fit that is ``sent`` a record; what others return goes to ``found``."""
-    numbers = list(sent)
-
-    def advance(i: int) -> Pass | Refused | None:
-        k = numbers[i]
+    asked = {}
+    for k, record in sent.items():
         try:
-            return fits[k].send(sent[k])
+            asked[k] = fits[k].send(record)
         except StopIteration as end:
             found[k] = end.value
-        except Refused as reason:
-            return reason
-        return None
-
-    steps: list[Any]
-    if in_order:
-        steps = [advance(i) for i in range(len(numbers))]
-    else:
-        steps = in_parallel(advance, len(numbers))
-    for step in steps:  # of several reasons always the same
-        if isinstance(step, Refused):
-            raise step
-    return {k: step for k, step in zip(numbers, steps, strict=True) if step is not None}
+    return asked
 
 
 def _swept(source: Source, asked: dict[int, Pass]) -> list:
@@ -103,4 +101,9 @@ def _swept(source: Source, asked: dict[int, Pass]) -> list:
     if source.n_targets == 1:
         alone = asked[0]
         return [sweep(source, alone.kernel, alone.frame, *alone.arguments)]
-    return sweep(source, answers, asked).each
+    groups = [[k] for k in asked] if source.is_sparse else grouped(asked)
+    found = {}
+    for group, record in zip(groups, sweep(source, answers, asked, groups).each, strict=True):
+        each = record if len(group) > 1 else [record]
+        found |= dict(zip(group, each, strict=True))
+    return [found[k] for k in asked]

@@ -6,8 +6,8 @@ proportion, are kept open. A step of Newton's method on the gradient of all rows
 
     H step = Z'(w psi(r)) - L'L phi,        H = (M E psi') W + L'L,
 
-leads to the minimiser but for the errors of H, where M, the mean of z z', is that of the sample,
-and E psi' the density of residuals at a corner, or the share of them inside. So a quarter of the
+leads to the minimiser but for the errors of H, where M, the mean of z z', and E psi', the density
+of residuals at a corner or the share of them inside, are those of the sample. So a quarter of the
 sample and two steps end much nearer than the whole sample. What the second step moves fitted values
 by is a bound of what is left, if it is much less than the first did; if it is not, H is wrong, and
 the whole sample is taken.
@@ -25,40 +25,43 @@ from ..problem.solution import Options, Tally
 from .all_rows import AllRows
 from .descent import descent
 from .in_step import Pass, Steps
-from .pilot import Pilot, pilot
+from .pilot import Levels, Pilot, pilot
 
 PART = 0.25  # of the usual sample
 STEPS = 2  # the second is the bound
 CONTRACTED = 0.5  # part of the first step that the second is at most, or H is wrong
 LEFT = 0.5  # part of the second step that is left at most
-CORNER = 0.5  # typical residuals, up to which the density of residuals at a corner is told
 
 
-def moved_nearer(problem: AllRows, options: Options, tally: Tally, enough: bool) -> Steps[Pilot]:
-    """A pilot, in steps; Refused where there is none.
+def moved_nearer(
+    problem: AllRows, options: Options, tally: Tally, enough: bool, levels: Levels | None = None
+) -> Steps[Pilot]:
+    """A pilot, in steps; Refused where there is none. It may be one of several ``levels``.
 
     Where steps do not come nearer it is that of the whole sample, if rows are ``enough`` for it.
     """
     try:
-        start = pilot(problem, tally, PART)
+        start = pilot(problem, tally, PART, levels=levels)
     except Refused:
         if not enough:
             raise
         return pilot(problem, tally)
     if start.ties is not None:
         return start
-    unlike = start.metric is not None or len(start.unknown.rare) or start.gram is None
-    if unlike or not start.typical > 0.0:
+    M, unlike = start.gram, start.metric is not None or len(start.unknown.rare)
+    if unlike or M is None or not start.typical > 0.0:
         return _of_whole_sample(problem, tally, enough)
-    loss, L, phi, lengths = problem.loss, problem.penalty_root, start.phi, []
-    width = CORNER * start.typical / loss.half_jump
-    if loss.is_corner and problem.frame.intercept:  # where few rows are on one side, their end
-        width *= 4.0 * loss.level * (1.0 - loss.level)
+    L, phi, lengths, share = (
+        problem.penalty_root,
+        start.phi,
+        [],
+        start.weight / problem.source.weight,
+    )
+    factor = linalg.factor(M * (start.density / share) + L.T @ L)
     for _ in range(STEPS):
-        seen = yield Pass(descent, problem.frame, (loss, width, phi))
-        factor = linalg.factor(start.gram * (seen.curvature / start.weight) + L.T @ L)
-        step = factor.solve(seen.adjoint - L.T @ (L @ phi))
-        lengths.append(float(np.sqrt(step @ (start.gram @ step) / start.weight)))
+        gradient = yield Pass(descent, problem.frame, (problem.loss, phi))
+        step = factor.solve(gradient - L.T @ (L @ phi))
+        lengths.append(float(np.sqrt(step @ (M @ step) / start.weight)))
         phi = phi + step
         tally.n_passes += 1
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)

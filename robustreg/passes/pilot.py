@@ -9,7 +9,7 @@ WIDTH / 2)^(2/3) n^(2/3) m^(1/3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,16 @@ from ..problem.duality import rounding
 from ..problem.losses import Loss
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Tally
-from ..solvers.continuation import FAR, NEARBY, WIDER, approach, factor_of, levelled, quantile
+from ..solvers.continuation import (
+    FAR,
+    NEARBY,
+    WIDER,
+    approach,
+    density,
+    factor_of,
+    levelled,
+    quantile,
+)
 from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
 from .settling import NOTHING, Unknown, drawn_by_reach, sizes
@@ -62,9 +71,10 @@ class Pilot:
     ``metric`` is K (k, m), for rows of high leverage, such that those of a row are rho times the
     norm of K z, or None if all rows are alike; ``unknown`` what the sample does not know of the
     columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``, or None where there are
-    combinations of columns that it does not know, and ``weight`` the sum of its w. ``rows`` is
-    None, unless the sample was all rows. ``ties`` (m,) is None, unless the minimiser of the sample
-    at a corner goes through many rows: it is the c of ``solvers/ties.py``, that makes their dual.
+    combinations of columns that it does not know, ``weight`` the sum of its w, and ``density`` the
+    mean of psi' in it. ``rows`` is None, unless the sample was all rows. ``ties`` (m,) is None,
+    unless the minimiser of the sample at a corner goes through many rows: it is the c of
+    ``solvers/ties.py``, that makes their dual.
     """
 
     phi: np.ndarray
@@ -77,6 +87,7 @@ class Pilot:
     rows: Rows | None = None
     ties: np.ndarray | None = None
     weight: float = 0.0
+    density: float = 0.0
 
     @property
     def band(self) -> float:
@@ -93,48 +104,75 @@ class Pilot:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Levels:
+    """What the pilots of several levels of one target share: ``samples``, by their share of the
+    usual one, and the ``phi`` (m,) of the last level.
+    """
+
+    samples: dict[float, Sample] = field(default_factory=dict)
+    phi: np.ndarray | None = None
+
+
 def pilot(
-    problem: AllRows, tally: Tally, share: float = 1.0, reaching: Reaching | None = None
+    problem: AllRows,
+    tally: Tally,
+    share: float = 1.0,
+    reaching: Reaching | None = None,
+    levels: Levels | None = None,
 ) -> Pilot:
     """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly.
 
-    ``reaching`` are rows drawn by their reach, if some are known to reach far. Iterations are not
-    counted: those that are belong to the core.
+    ``reaching`` are rows drawn by their reach, if some are known to reach far. Of several
+    ``levels`` each begins at the last one. Iterations are not counted: those that are belong to the
+    core.
     """
     frame, loss, m, uncounted = problem.frame, problem.loss, problem.frame.n_cols, Tally()
-    sample = _sample(problem, tally, share, reaching)
+    levels = levels or Levels()
+    if share not in levels.samples:
+        levels.samples[share] = _sample(problem, tally, share, reaching)
+    sample = levels.samples[share]
     known, unknown = _known(frame, sample.rows, sample.rare)
     rows = with_columns(sample.rows, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
     # The penalty of the mean loss, so that it can stand beside any number of rows.
     L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
-    # 1. From a part of the sample and far away.
+    # 1. From a part of the sample and far away, or from the last level.
     size = max(rows.n_rows // FEW, 40 * max(1, rows.n_cols))
     few = rows.subset(spread_out(rows.n_rows, size))
-    few = replace(few, gram_all=few.gram(few.w))
     part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
-    ridge = linalg.factor_shifted(
-        few.gram_all + part.quadratic.G, np.diag(np.diag(few.gram_all) + 1.0)
-    )
-    phi = ridge.solve(few.adjoint(few.w * few.y))
-    phi, _ = approach(part, levelled(part, phi), FAR, uncounted)
+    if levels.phi is None:
+        phi = levelled(part, _least_squares(few, part.quadratic.G))
+        phi, _ = approach(part, phi, FAR, uncounted)
+    else:
+        phi = levelled(part, levels.phi[known])
     # 2. From all of it and nearby.
     whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
+    levels.phi = np.zeros(m)
+    levels.phi[known] = phi
     tied = _tied(whole, phi) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
-    typical = quantile(np.abs(rows.residual(phi)), 0.5)
+    r = rows.residual(phi)
     gram, factor, weight = rows.gram_all, rows.factor, float(rows.w.sum())
-    found = Pilot(phi, typical, gram, factor, rho, None, unknown, weight=weight)
+    found = Pilot(phi, quantile(np.abs(r), 0.5), gram, factor, rho, None, unknown)
+    found = replace(found, weight=weight, density=density(whole, r, NEARBY[-1]))
     if sample.even is None:
         return _of_all_columns(found, known, m)
     K = np.zeros((rows.n_cols, m))
     K[:, known] = _metric(whole, phi, sample.own)
     return _normed(_of_all_columns(found, known, m), K, frame, sample.even)
+
+
+def _least_squares(rows: Rows, G: np.ndarray) -> np.ndarray:
+    """phi (m,) of least squares with the penalty phi'G phi / 2 and a slight one of its own."""
+    gram = rows.gram(rows.w)
+    ridge = linalg.factor_shifted(gram + G, np.diag(np.diag(gram) + 1.0))
+    return ridge.solve(rows.adjoint(rows.w * rows.y))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,7 @@ direct solver takes over.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +43,12 @@ from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
 from ..solvers.solve import from_far, from_near, from_start
 from .all_rows import AllRows, Outcome
-from .gap import DISTANT, proved
+from .gap import DISTANT, gap_of, outcome_of, proved
 from .in_step import Pass, Steps
 from .nearer import moved_nearer
 from .pilot import (
     HEAVY,
+    Levels,
     Pilot,
     beside_corner,
     is_narrow,
@@ -102,13 +104,18 @@ class Reduced:
 
 
 def reduced(
-    problem: AllRows, options: Options, *, eager: bool = False, shared: bool = False
+    problem: AllRows,
+    options: Options,
+    *,
+    eager: bool = False,
+    shared: bool = False,
+    levels: Levels | None = None,
 ) -> Steps[Outcome]:
     """Minimise over all rows, in steps; Refused where passes cannot.
 
     A sample is taken even where it saves no time if ``eager``. It is a better start than that of
     the options, which counts where there is none. ``shared``: passes are cheap, as other fits share
-    them.
+    them; those of other ``levels`` share their sample, too.
     """
     if is_narrow(problem.loss):
         return (yield from _beside_corner(problem, options, eager=eager, shared=shared))
@@ -132,7 +139,7 @@ def reduced(
     if few:
         start = least_squares_of_all(problem)
     else:
-        nearer = moved_nearer(problem, options, tally, n > usual * m)
+        nearer = moved_nearer(problem, options, tally, n > usual * m, levels)
         start = (yield from nearer) if shared or many else pilot(problem, tally)
     if start.ties is not None:
         return (yield from through_ties(problem, start, options, tally))
@@ -169,7 +176,7 @@ def _from_sample(
     return (yield from _verified(problem, start, left, options, tally))
 
 
-def _beside_corner(problem: AllRows, options: Options, **how: bool) -> Steps[Outcome]:
+def _beside_corner(problem: AllRows, options: Options, **how: Any) -> Steps[Outcome]:
     """The minimiser for a narrow quadratic piece, from that of the corner in its place.
 
     A narrow piece would take a step for each size on the way to it; the corner takes none.
@@ -198,21 +205,32 @@ def _in_units_of(
 def _verified(
     problem: AllRows, start: Pilot, left: Reduced, options: Options, tally: Tally
 ) -> Steps[Outcome]:
-    """Solve the small problem and verify it, until no row is found that was settled wrongly."""
+    """Solve the small problem and verify it, until no row is found that was settled wrongly.
+
+    At a corner the slopes of all rows at phi are a dual point, on whatever side the rows were
+    before. If it proves phi, no row was settled wrongly; if not, the rule is asked which were.
+    """
     # Where the core starts, from the rule's phi, and how far off that is.
     near, off, is_second = np.zeros(problem.frame.n_cols), start.rho, False
     for _ in range(ROUNDS):
         small = reduced_problem(problem, left)
         choice, pair = _core(problem, small, left, start, near, off, options, tally)
-        far = DISTANT * start.typical + problem.loss.steepest
-        arguments = problem.loss, choice.phi, far, left.rule, left.opened
-        seen = yield Pass(verify, problem.frame, (*arguments, problem.source.in_memory))
+        pair, far = replace(pair, phi=choice.phi), DISTANT * start.typical + problem.loss.steepest
+        if problem.loss.is_corner and problem.source.in_memory and choice.unique:
+            arguments = problem.loss, choice.phi, far, None, np.sort(left.index), False
+            seen = yield Pass(verify, problem.frame, arguments)
+            tally.n_passes += 1
+            gap = gap_of(problem, left, small, pair, seen, tally)
+            options.report(f"pass {tally.n_passes}: verify", len(left.index), gap.relative)
+            if gap.proves:
+                return outcome_of(problem, pair, True, seen, gap, tally)
+        arguments = problem.loss, choice.phi, far, left.rule, left.opened, problem.source.in_memory
+        seen = yield Pass(verify, problem.frame, arguments)
         tally.n_passes += 1
         wrong = np.concatenate(seen.wrong)
         _check_zones(seen, left)
         step = f"pass {tally.n_passes}: verify"
         if not len(wrong):
-            pair = replace(pair, phi=choice.phi)
             outcome = proved(problem, left, small, pair, choice.unique, seen, tally)
             options.report(step, len(left.index), outcome.gap)
             return outcome
@@ -274,8 +292,8 @@ def _all_open(problem: AllRows, start: Pilot) -> Reduced:
     """Every row is open."""
     rows, n, m = start.rows, problem.source.n_rows, problem.frame.n_cols
     assert rows is not None, "the pilot of all rows has them"
-    rows, none = replace(rows, y=rows.residual(start.phi)), np.zeros(0, dtype=np.int64)
-    return Reduced(None, start.phi, None, np.zeros(m), 0.0, np.arange(n), rows, none)
+    rows, index = replace(rows, y=rows.residual(start.phi)), np.arange(n)
+    return Reduced(None, start.phi, None, np.zeros(m), 0.0, index, rows, index)
 
 
 def _settled(problem: AllRows, start: Pilot, options: Options, tally: Tally) -> Steps[Reduced]:

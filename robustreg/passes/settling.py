@@ -177,28 +177,23 @@ def verify(
     rule.phi?
 
     A residual beyond ``far`` is very far away. ``opened`` (k,), ascending, are numbers of rows that
-    are not settled any more. Without a rule no zones are looked at: at a corner all rows count
-    as open. ``with_outside``: the rows outside are listed.
+    are not settled, or not any more. Without a rule all others are settled, where they are at phi:
+    no row is wrong. ``with_outside``: the rows outside are listed.
     """
     C, t, w = frame.centred(part), frame.target(part), part.w
+    opened_here, wrong = opened_in(opened, part.begin, len(t)), np.zeros(0, dtype=np.int64)
     # 1. Zones then and now.
-    then, opened_here, wrong = None, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    then = None
     if rule is not None:
         r = frame.residual_of(t.copy(), C, rule.phi)
-        then, opened_here = loss.zone(r), rule.open_rows(frame, loss, C, r)
-        first, last = np.searchsorted(opened, (part.begin, part.begin + len(r)))
-        if first < last:
-            opened_here = np.union1d(opened_here, opened[first:last] - part.begin)
+        then = loss.zone(r)
+        opened_here = np.union1d(rule.open_rows(frame, loss, C, r), opened_here)
     r = frame.residual_of(t, C, phi)
     if then is not None:
         wrong = _wrong(loss, then, opened_here, r)
     # 2. Slopes, of settled rows only at a corner, and losses.
-    if not loss.is_corner:
-        v = loss.slope(r)
-    elif then is None:
-        v = np.zeros(len(r))
-    else:
-        v = loss.pull_of_zone(then)
+    v = loss.slope(r) if then is None or not loss.is_corner else loss.pull_of_zone(then)
+    if loss.is_corner:
         v[opened_here] = 0.0
     wv = v if w is None else w * v
     cost = near = _total(loss.value(r), w) if loss.is_corner else float(np.dot(wv, r - 0.5 * v))
@@ -214,6 +209,14 @@ def verify(
     return Verified(
         cost, near, frame.adjoint(C, wv), len(opened_here), [wrong + part.begin], outside, close
     )
+
+
+def opened_in(opened: np.ndarray, begin: int, count: int) -> np.ndarray:
+    """The places (j,) of the rows ``opened`` (k,), ascending, in a block of ``count`` rows whose
+    first one has the number ``begin``.
+    """
+    first, last = np.searchsorted(opened, (begin, begin + count))
+    return opened[first:last] - begin
 
 
 def _total(values: np.ndarray, w: np.ndarray | None) -> float:

@@ -143,6 +143,15 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
     return phi, float(rho * _wider_at_an_end(loss, r, len(phi)))
 
 
+def density(problem: Problem, r: np.ndarray, part: float) -> float:
+    """The mean of psi' over the rows with residuals r (n,): at a corner the density of residuals,
+    told by a ``part`` of them.
+    """
+    w, loss = problem.rows.w, problem.loss
+    k = max(TINY if loss.is_corner else 1.0, factor_of(problem, r, part))
+    return float(w @ problem.loss.smoothed(k).curved(r) / (k * w.sum()))
+
+
 def _deviation(loss: Loss) -> float:
     """The root mean square slope of a corner at a minimiser with an intercept; else the steepest
     one.

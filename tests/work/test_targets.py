@@ -5,10 +5,12 @@ import pytest
 from problems import slow, way
 from scipy import sparse
 
-from robustreg import LinearRegressor
+from robustreg import LinearRegressor, quantile_process
 from robustreg.data.arrays import ArraySource
 from robustreg.fitting import at_knot
 from robustreg.fitting.at_knot import TOGETHER
+from robustreg.passes import pilot
+from robustreg.passes.nearer import PART
 
 LOSSES = ["mse", "huber", "mae"]
 N, P = 20_000, 6
@@ -149,3 +151,20 @@ def test_one_target_that_passes_cannot_fit_goes_the_direct_way_without_the_other
     np.testing.assert_array_equal(directly, [Y[:, 1:2]])
     for k, y in enumerate(Y.T):
         np.testing.assert_array_equal(model.coef_[k], LinearRegressor("mae").fit(X, y).coef_)
+
+
+def test_levels_share_their_sample(monkeypatch):
+    X, Y = data()
+    drawn, sample = [], pilot._sample
+
+    def watched(problem, tally, share, reaching):
+        drawn.append(share)
+        return sample(problem, tally, share, reaching)
+
+    monkeypatch.setattr(pilot, "_sample", watched)
+    process = quantile_process(X, Y[:, 0], [0.1, 0.3, 0.5, 0.7, 0.9])
+    assert process.work.way == "passes"
+    assert drawn == [PART]
+    for level, coef in zip(process.quantiles, process.coefs, strict=True):
+        alone = LinearRegressor("quantile", quantile=level).fit(X, Y[:, 0])
+        np.testing.assert_allclose(coef, alone.coef_, rtol=1e-12, atol=1e-14)

@@ -64,8 +64,9 @@ class Case:
         """What ``proved`` makes of phi (m,) and dual variables u (n,) of all rows."""
         problem, left = self.problem, self.left
         small = reduced_problem(problem, left)
+        opened = left.opened if left.rule else left.index
         seen = sweep(
-            problem.source, verify, problem.frame, problem.loss, phi, np.inf, left.rule, left.opened
+            problem.source, verify, problem.frame, problem.loss, phi, np.inf, left.rule, opened
         )
         if len(np.concatenate(seen.wrong)):
             raise RowsHaveLeftTheirZone

@@ -1,7 +1,5 @@
 """Two steps of Newton's method on all rows end near the minimiser, or are not believed."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -42,7 +40,7 @@ def driven(problem, enough=True, changed=lambda seen, number: seen):
 
 def way_off(seen, number):
     """The second gradient as large as if the first step had gone the wrong way."""
-    return replace(seen, adjoint=100.0 * seen.adjoint) if number == 2 else seen
+    return 100.0 * seen if number == 2 else seen
 
 
 @losses
