@@ -146,5 +146,5 @@ def _move(point: Point, step: Point, together: bool = False) -> tuple[Point, flo
 
 def _longest(x: np.ndarray, dx: np.ndarray) -> float:
     """The longest step <= 1 that keeps x + step dx positive, a little short of the boundary."""
-    fastest = float(np.min(dx / x))
+    fastest = float((dx / x).min())
     return min(1.0, -STEP / fastest) if fastest < 0.0 else 1.0
