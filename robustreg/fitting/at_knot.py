@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -51,31 +51,30 @@ SMALL = 2**10
 def at_knot(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
     """The fit for the loss of the specification; ``rows()`` are those of X and w, for the direct
     way.
+
+    A target that passes refuse beside others is fitted alone. Squares are refused for what X is, so
+    that all targets are.
     """
-    worth = False
+    several, worth = Y.shape[1] > 1 and spec.loss.is_bounded, False
+
+    def alone(k: int) -> Fit:
+        own = None if start is None else (start[0][k : k + 1], start[1][k : k + 1])
+        return at_knot(X, Y[:, k : k + 1], w, spec.of(k), own, rows)
+
     try:
         check_worth(X.shape, spec)
         worth = True
         most = LEVELS_TOGETHER if spec.losses else TOGETHER
         some = (Y[:, first : first + most] for first in range(0, Y.shape[1], most))
-        return in_passes((make_source(X, _targets(y), w) for y in some), spec, start)
+        sources = (make_source(X, _targets(y), w) for y in some)
+        return in_passes(sources, spec, start, alone if several else None)
     except Refused as reason:
-        if worth and Y.shape[1] > 1 and spec.loss.is_bounded:
-            return _each_alone(X, Y, w, spec, start, rows)
+        if worth and several:
+            return together([alone(k) for k in range(Y.shape[1])])
         if spec.tell and str(reason):
             spec.tell(f"the direct way: {reason}", len(Y))
         found = direct(X, Y, w, spec, start, rows())
         return replace(found, work=replace(found.work, refused=str(reason)))
-
-
-def _each_alone(X, Y, w, spec: Specification, start, rows: Callable) -> Fit:
-    """The fits of targets of which one was refused: it takes the direct way, without the others.
-
-    Squares are refused for what X is, so that all targets are.
-    """
-    each = range(Y.shape[1])
-    starts = [None if start is None else (start[0][k : k + 1], start[1][k : k + 1]) for k in each]
-    return together([at_knot(X, Y[:, k : k + 1], w, spec.of(k), starts[k], rows) for k in each])
 
 
 def rows_of_all(X, w, spec: Specification) -> Callable:
@@ -89,22 +88,37 @@ def rows_of_all(X, w, spec: Specification) -> Callable:
     return rows
 
 
-def in_passes(sources: Iterable[Any], spec: Specification, start) -> Fit:
-    """The fit in two or three passes, which the targets of a source share."""
+def in_passes(
+    sources: Iterable[Any],
+    spec: Specification,
+    start,
+    alone: Callable[[int], Fit] | None = None,
+) -> Fit:
+    """The fit in two or three passes, which the targets of a source share.
+
+    ``alone(k)`` is the fit of target number k where it is refused; without it the first that is
+    refused ends all.
+    """
     fits, first = [], 0
     for source in sources:
         some = slice(first, first + source.n_targets)
-        first = some.stop
         starts = None if start is None else (start[0][some], start[1][some])
         given = replace(spec, losses=spec.losses[some])
         outcomes, more = _outcomes(source, given, starts)
-        for outcome in outcomes:
-            if not outcome.gap <= spec.tol:
-                raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
-        found = [_fit(source, k, outcome, given.of(k)) for k, outcome in enumerate(outcomes)]
+        found, n_passes, others = [], more, []
+        for k, outcome in enumerate(outcomes):
+            try:
+                found.append(_fit(source, k, outcome, given.of(k)))
+                n_passes = max(n_passes, more + found[-1].work.n_passes)
+            except Refused:
+                if alone is None:
+                    raise
+                found.append(alone(first + k))
+                others.append(found[-1].work.n_passes)
         found = together(found)
-        n_passes = more + max(outcome.tally.n_passes for outcome in outcomes)
-        fits.append(replace(found, work=replace(found.work, n_passes=n_passes)))
+        work = replace(found.work, n_passes=n_passes + sum(others))
+        fits.append(replace(found, work=work))
+        first = some.stop
     return together(fits)
 
 
@@ -119,7 +133,9 @@ def _targets(Y: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(Y.T)
 
 
-def _outcomes(source: Source, spec: Specification, start) -> tuple[list[Outcome], int]:
+def _outcomes(
+    source: Source, spec: Specification, start
+) -> tuple[Sequence[Outcome | Refused], int]:
     """(that of each target of the source, passes that told dependent columns)."""
     frames = make_frames(source, spec.fit_intercept)
     try:
@@ -135,7 +151,9 @@ def _outcomes(source: Source, spec: Specification, start) -> tuple[list[Outcome]
     return _minimisers(source, frames, spec, start, sums), more
 
 
-def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[Outcome]:
+def _minimisers(
+    source, frames, spec: Specification, start, sums=None
+) -> Sequence[Outcome | Refused]:
     """That of each target of the source; ``sums`` are the normal equations, if they are known."""
     if not spec.loss.is_bounded:
         # Squares have no knots: y as it is spares a product per row.
@@ -153,7 +171,8 @@ def _minimisers(source, frames, spec: Specification, start, sums=None) -> list[O
     outcomes = in_step(source, fits)
     small = source.n_rows * source.n_features <= SMALL
     for outcome in outcomes if small else ():
-        if outcome.outside is not None and not outcome.outside.any():
+        outside = None if isinstance(outcome, Refused) else outcome.outside
+        if outside is not None and not outside.any():
             raise Refused("No row is beyond a knot: least squares, refined to the last digit.")
     return outcomes
 
@@ -169,8 +188,12 @@ def check_worth(shape: tuple[int, int], spec: Specification) -> None:
         raise Refused("X is small enough to refine least squares to the last digit.")
 
 
-def _fit(source: Source, k: int, outcome: Outcome, spec: Specification) -> Fit:
-    """The outcome for target number k as a record, in the units of the data."""
+def _fit(source: Source, k: int, outcome: Outcome | Refused, spec: Specification) -> Fit:
+    """The outcome for target number k as a record, in the units of the data; Refused if it is."""
+    if isinstance(outcome, Refused):
+        raise outcome
+    if not outcome.gap <= spec.tol:
+        raise Refused(f"The duality gap is {outcome.gap:.2g}, and tol is {spec.tol:g}.")
     source = source.target(k)
     b, b0 = outcome.frame.raw(outcome.phi)
     if too_fine(spec, [b0]):

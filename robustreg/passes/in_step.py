@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..data.frame import Frame
-from ..data.source import Part, Source, Sums, sweep
+from ..data.source import Dependent, Part, Refused, Source, Sums, sweep
 from .many_fits import LEAST_FITS, is_one_of_many, of_many
 
 T = TypeVar("T")
@@ -75,9 +75,14 @@ def answers(part: Part, asked: dict[int, Pass], groups: list[list[int]]) -> Reco
     return Records(records)
 
 
-def in_step(source: Source, fits: list[Steps[T]]) -> list[T]:
-    """What the fits return; fit number k is of target number k of the source."""
-    found, sent = {}, dict.fromkeys(range(len(fits)))
+def in_step(source: Source, fits: list[Steps[T]]) -> list[T | Refused]:
+    """What the fits return, or why they are refused; fit number k is of target number k of the
+    source.
+
+    Dependent columns are those of all targets: the first fit that finds them ends the others.
+    """
+    found: dict[int, Any] = {}
+    sent: dict[int, Any] = dict.fromkeys(range(len(fits)))
     with np.errstate(all="ignore"):  # what is not finite is found at the end of a pass
         while sent:
             asked = _advanced(fits, sent, found)
@@ -93,6 +98,10 @@ def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
             asked[k] = fits[k].send(record)
         except StopIteration as end:
             found[k] = end.value
+        except Dependent:
+            raise
+        except Refused as reason:
+            found[k] = reason
     return asked
 
 

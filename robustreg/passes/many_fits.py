@@ -29,6 +29,7 @@ from ..data.source import Part, Sums
 from .descent import descent
 from .settling import Kept, Settled, SettlingRule, Verified, opened_in, settle, verify
 
+NONE = np.zeros(0, dtype=np.int64)
 LEAST_FITS = 3  # for fewer a product of matrices gains nothing
 
 
@@ -129,7 +130,7 @@ class Verifies(Sums):
     def __iter__(self) -> Iterator[Verified]:
         found = zip(self.cost, self.near, self.adjoint, self.n_kept, strict=True)
         for cost, near, adjoint, count in found:
-            yield Verified(float(cost), float(near), adjoint, int(count), [], [], [])
+            yield Verified(float(cost), float(near), adjoint, int(count), [NONE], [], [])
 
 
 def verifies(part: Fits, phis: tuple, fars: tuple, _, opened: tuple, __) -> Verifies:

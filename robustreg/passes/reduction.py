@@ -216,7 +216,8 @@ def _verified(
         small = reduced_problem(problem, left)
         choice, pair = _core(problem, small, left, start, near, off, options, tally)
         pair, far = replace(pair, phi=choice.phi), DISTANT * start.typical + problem.loss.steepest
-        if problem.loss.is_corner and problem.source.in_memory and choice.unique:
+        at_corner = problem.loss.is_corner and left.rule is not None
+        if at_corner and choice.unique and problem.source.in_memory:
             arguments = problem.loss, choice.phi, far, None, np.sort(left.index), False
             seen = yield Pass(verify, problem.frame, arguments)
             tally.n_passes += 1

@@ -150,7 +150,20 @@ def test_one_target_that_passes_cannot_fit_goes_the_direct_way_without_the_other
     assert model.work_.refused
     np.testing.assert_array_equal(directly, [Y[:, 1:2]])
     for k, y in enumerate(Y.T):
-        np.testing.assert_array_equal(model.coef_[k], LinearRegressor("mae").fit(X, y).coef_)
+        alone = LinearRegressor("mae").fit(X, y).coef_
+        np.testing.assert_allclose(model.coef_[k], alone, rtol=1e-12)
+
+
+def test_a_level_that_is_refused_leaves_the_others_together():
+    X, Y = data()
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9995]  # two rows for each column are beyond the last
+    process = quantile_process(X[:4000], Y[:4000, 0], levels)
+    assert process.work.way == "direct"
+    assert process.work.n_passes <= 4 + 2 * process.work.n_fixups
+    assert process.dual_gaps.max() < 1e-12
+    for level, coef in zip(levels, process.coefs, strict=True):
+        alone = LinearRegressor("quantile", quantile=level).fit(X[:4000], Y[:4000, 0])
+        np.testing.assert_allclose(coef, alone.coef_, rtol=1e-11, atol=1e-13)
 
 
 def test_levels_share_their_sample(monkeypatch):
