@@ -21,7 +21,7 @@ LEAST_ROWS = 16  # rows of one block at least
 # Rows of one block for each column, up to SQUARE_ROWS: with fewer, products of blocks are slow.
 ROWS_PER_COLUMN, SQUARE_ROWS = 2, 1024
 PARTS = 16  # shares of the rows, for so many threads at most
-FEW = 4  # blocks: of fewer a thread saves less than it costs to start (measured)
+BLOCKS_FOR_THREADS = 4  # of fewer a thread saves less than it costs to start (measured)
 
 
 class NotFiniteError(ValueError):
@@ -109,7 +109,7 @@ class Blocks:
                     total = _added(total, kernel(rows, self._computed(rows, buffer)))
             return total
 
-        if self.n_blocks < FEW:
+        if self.n_blocks < BLOCKS_FOR_THREADS:
             return reduce(_added, map(part, range(n_parts)))
         return reduce(_added, in_parallel(part, n_parts))
 

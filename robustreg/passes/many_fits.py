@@ -29,7 +29,7 @@ from ..data.source import Part, Sums
 from .descent import descent
 from .settling import Kept, Settled, SettlingRule, Verified, opened_in, settle, verify
 
-NONE = np.zeros(0, dtype=np.int64)
+NONE = np.zeros(0, dtype=np.int64)  # no row is wrong
 LEAST_FITS = 3  # for fewer a product of matrices gains nothing
 
 
@@ -56,7 +56,7 @@ class Fits:
         return R
 
     def sides(self, R: np.ndarray) -> np.ndarray:
-        """A (K, k), with a last row of ones below it."""
+        """A (K, k), with a last row of ones below it, for the sums over all rows."""
         A = np.empty((len(R) + 1, R.shape[1]))
         np.greater(R, 0.0, out=A[:-1])
         A[-1] = 1.0
@@ -133,8 +133,8 @@ class Verifies(Sums):
             yield Verified(float(cost), float(near), adjoint, int(count), [NONE], [], [])
 
 
-def verifies(part: Fits, phis: tuple, fars: tuple, _, opened: tuple, __) -> Verifies:
-    """``verify`` of each fit, without a rule."""
+def verifies(part: Fits, phis: tuple, fars: tuple, rules, opened: tuple, *_) -> Verifies:
+    """``verify`` of each fit; the ``rules`` are None."""
     R = part.residuals(phis)
     A = part.sides(R)
     # 1. What all rows cost.

@@ -150,13 +150,13 @@ def pilot(
     # 2. From all of it and nearby.
     whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
     phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
-    levels.phi = np.zeros(m)
-    levels.phi[known] = phi
     tied = _tied(whole, phi) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
+    levels.phi = np.zeros(m)
+    levels.phi[known] = phi
     r = rows.residual(phi)
     gram, factor, weight = rows.gram_all, rows.factor, float(rows.w.sum())
     found = Pilot(phi, quantile(np.abs(r), 0.5), gram, factor, rho, None, unknown)

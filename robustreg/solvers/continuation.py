@@ -135,10 +135,9 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
         close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size
         if close and (k == 1.0 == least or part == parts[-1]):
             break
-    k = max(least, factor_of(problem, r, parts[-1]))
-    smoothed = loss.smoothed(k)
-    psi = smoothed.slope(r) if k == 1.0 == least else k * loss.pull(r)
-    weight = max(w @ smoothed.curved(r), TINY)
+    k, weight = _held(problem, r, parts[-1])
+    psi = loss.slope(r) if k == 1.0 == least else k * loss.pull(r)
+    weight = max(weight, TINY)
     rho = np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight
     return phi, float(rho * _wider_at_an_end(loss, r, len(phi)))
 
@@ -147,9 +146,17 @@ def density(problem: Problem, r: np.ndarray, part: float) -> float:
     """The mean of psi' over the rows with residuals r (n,): at a corner the density of residuals,
     told by a ``part`` of them.
     """
-    w, loss = problem.rows.w, problem.loss
+    k, weight = _held(problem, r, part)
+    return weight / (k * float(problem.rows.w.sum()))
+
+
+def _held(problem: Problem, r: np.ndarray, part: float) -> tuple[float, float]:
+    """(the factor k, at least that of the loss itself, whose Q holds that part of the residuals r
+    (n,), the weight of the rows in Q).
+    """
+    loss = problem.loss
     k = max(TINY if loss.is_corner else 1.0, factor_of(problem, r, part))
-    return float(w @ problem.loss.smoothed(k).curved(r) / (k * w.sum()))
+    return k, float(problem.rows.w @ loss.smoothed(k).curved(r))
 
 
 def _deviation(loss: Loss) -> float:

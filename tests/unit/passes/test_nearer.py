@@ -7,9 +7,10 @@ from robustreg import LinearRegressor
 from robustreg.data.arrays import make_source
 from robustreg.data.frame import make_frame
 from robustreg.data.source import Refused, sweep
+from robustreg.passes import pilot as pilots
 from robustreg.passes.all_rows import all_rows
 from robustreg.passes.nearer import PART, moved_nearer
-from robustreg.passes.pilot import pilot
+from robustreg.passes.pilot import Levels, pilot
 from robustreg.problem.losses import ABSOLUTE, huber, pinball
 from unit.constructed import OPTIONS, tally
 
@@ -71,3 +72,15 @@ def test_steps_that_do_not_contract_are_not_believed(loss):
     assert found.rho == whole.rho
     with pytest.raises(Refused, match="Steps from a small sample do not tell where the fit is"):
         driven(problem, enough=False, changed=way_off)
+
+
+def test_no_level_begins_where_another_has_failed(monkeypatch):
+    problem, levels = case(pinball(0.9))[2], Levels()
+    monkeypatch.setattr(pilots, "approach", lambda problem, phi, *_: (np.nan * phi, np.nan))
+    with pytest.raises(Refused, match="Most rows of a sample are fitted exactly"):
+        pilot(problem, tally(), PART, levels=levels)
+    assert levels.phi is None
+    monkeypatch.undo()
+    found = pilot(problem, tally(), PART, levels=levels)
+    np.testing.assert_array_equal(found.phi, pilot(problem, tally(), PART).phi)
+    np.testing.assert_array_equal(levels.phi, found.phi)
