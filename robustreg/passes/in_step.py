@@ -1,8 +1,9 @@
 """Fits that go in step: they ask for their passes together, and one sweep answers them all.
 
 A fit in passes is a generator. It yields a ``Pass``, what it wants to know of all rows, and is sent
-the sum of the records. In a sweep for several fits a part is read, and centred, once. Fits that ask
-the same of it are answered together (``many_fits.py``), others each with its own target.
+the sum of the records; or the start of a central path, and is sent its points (``asking.py``). In a
+sweep for several fits a part is read, and centred, once. Fits that ask the same of it are answered
+together (``many_fits.py``), others each with its own target.
 
 Between passes one fit computes after the other: what they compute is small, and threads that do it
 at once wait for the interpreter longer than they save (measured).
@@ -18,6 +19,8 @@ import numpy as np
 
 from ..data.frame import Frame
 from ..data.source import Dependent, Part, Refused, Source, Sums, sweep
+from ..solvers.interior_point import Start
+from ..solvers.many_paths import central_paths
 from .many_fits import LEAST_FITS, is_one_of_many, of_many
 
 T = TypeVar("T")
@@ -32,7 +35,7 @@ class Pass:
     arguments: tuple
 
 
-Steps = Generator[Pass, Any, T]
+Steps = Generator[Pass | Start, Any, T]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,18 +94,26 @@ def in_step(source: Source, fits: list[Steps[T]]) -> list[T | Refused]:
 
 
 def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
-    """The next pass of each fit that is ``sent`` a record; what others return goes to ``found``."""
-    asked = {}
-    for k, record in sent.items():
-        try:
-            asked[k] = fits[k].send(record)
-        except StopIteration as end:
-            found[k] = end.value
-        except Dependent:
-            raise
-        except Refused as reason:
-            found[k] = reason
-    return asked
+    """The next pass of each fit that is ``sent`` an answer; what others return goes to ``found``.
+
+    Paths that they ask for are made at once.
+    """
+    passes = {}
+    while sent:
+        starts = {}
+        for k, answer in sent.items():
+            try:
+                asked = fits[k].send(answer)
+            except StopIteration as end:
+                found[k] = end.value
+            except Dependent:
+                raise
+            except Refused as reason:
+                found[k] = reason
+            else:
+                (passes if isinstance(asked, Pass) else starts)[k] = asked
+        sent = dict(zip(starts, central_paths(list(starts.values())), strict=True))
+    return passes
 
 
 def _swept(source: Source, asked: dict[int, Pass]) -> list:

@@ -4,13 +4,12 @@ targets share them, or columns are many.
 With a sample of k rows the pilot is about sqrt(m / k) off, whatever the noise, and as many rows, in
 proportion, are kept open. A step of Newton's method on the gradient of all rows,
 
-    H step = Z'(w psi(r)) - L'L phi,        H = (M E psi') W + L'L,
+    H step = Z'(w psi(r)) - L'L phi,
 
-leads to the minimiser but for the errors of H, where M, the mean of z z', and E psi', the density
-of residuals at a corner or the share of them inside, are those of the sample. So a quarter of the
-sample and two steps end much nearer than the whole sample. What the second step moves fitted values
-by is a bound of what is left, if it is much less than the first did; if it is not, H is wrong, and
-the whole sample is taken.
+leads to the minimiser but for the errors of H, which is that of a sample (``hessian.py``). So a
+quarter of the sample and two steps end much nearer than the whole sample. What the second step
+moves fitted values by is a bound of what is left, if it is much less than the first did; if it is
+not, H is wrong, and the whole sample is taken.
 """
 
 from __future__ import annotations
@@ -41,34 +40,29 @@ def moved_nearer(
     Where steps do not come nearer it is that of the whole sample, if rows are ``enough`` for it.
     """
     try:
-        start = pilot(problem, tally, PART, levels=levels)
+        start = pilot(problem, tally, PART, levels=levels, with_hessian=True)
     except Refused:
         if not enough:
             raise
         return pilot(problem, tally)
     if start.ties is not None:
         return start
-    M, unlike = start.gram, start.metric is not None or len(start.unknown.rare)
-    if unlike or M is None or not start.typical > 0.0:
+    unlike = start.metric is not None or len(start.unknown.rare)
+    if unlike or start.gram is None or start.hessian is None or not start.typical > 0.0:
         return _of_whole_sample(problem, tally, enough)
-    L, phi, lengths, share = (
-        problem.penalty_root,
-        start.phi,
-        [],
-        start.weight / problem.source.weight,
-    )
-    factor = linalg.factor(M * (start.density / share) + L.T @ L)
+    L, phi, lengths = problem.penalty_root, start.phi, []
+    factor = linalg.factor(start.hessian * problem.source.weight + L.T @ L)
     for _ in range(STEPS):
         gradient = yield Pass(descent, problem.frame, (problem.loss, phi))
         step = factor.solve(gradient - L.T @ (L @ phi))
-        lengths.append(float(np.sqrt(step @ (M @ step) / start.weight)))
+        lengths.append(float(np.sqrt(step @ (start.gram @ step))))
         phi = phi + step
         tally.n_passes += 1
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)
     first, last = lengths
     if not last <= CONTRACTED * first:
         return _of_whole_sample(problem, tally, enough)
-    return replace(start, phi=phi, rho=LEFT * last)
+    return replace(start, phi=phi, rho=LEFT * last / np.sqrt(start.weight))
 
 
 def _of_whole_sample(problem: AllRows, tally: Tally, enough: bool) -> Pilot:

@@ -30,13 +30,13 @@ from ..solvers.continuation import (
     NEARBY,
     WIDER,
     approach,
-    density,
     factor_of,
     levelled,
     quantile,
 )
 from ..solvers.ties import dual_of_ties, ties
 from .all_rows import AllRows
+from .hessian import hessian
 from .settling import NOTHING, Unknown, drawn_by_reach, sizes
 
 WIDTH = 3.5  # rows are settled so many times rho from a knot, and a little more
@@ -71,10 +71,10 @@ class Pilot:
     ``metric`` is K (k, m), for rows of high leverage, such that those of a row are rho times the
     norm of K z, or None if all rows are alike; ``unknown`` what the sample does not know of the
     columns; ``gram`` the sample's Z'diag(w)Z (m, m) and its ``factor``, or None where there are
-    combinations of columns that it does not know, ``weight`` the sum of its w, and ``density`` the
-    mean of psi' in it. ``rows`` is None, unless the sample was all rows. ``ties`` (m,) is None,
-    unless the minimiser of the sample at a corner goes through many rows: it is the c of
-    ``solvers/ties.py``, that makes their dual.
+    combinations of columns that it does not know, ``hessian`` (m, m) that of the mean loss, if it
+    was asked for, and ``weight`` the sum of w. ``rows`` is None, unless the sample was all rows.
+    ``ties`` (m,) is None, unless the minimiser of the sample at a corner goes through many rows: it
+    is the c of ``solvers/ties.py``, that makes their dual.
     """
 
     phi: np.ndarray
@@ -86,8 +86,8 @@ class Pilot:
     unknown: Unknown = NOTHING
     rows: Rows | None = None
     ties: np.ndarray | None = None
+    hessian: np.ndarray | None = None
     weight: float = 0.0
-    density: float = 0.0
 
     @property
     def band(self) -> float:
@@ -120,36 +120,25 @@ def pilot(
     share: float = 1.0,
     reaching: Reaching | None = None,
     levels: Levels | None = None,
+    with_hessian: bool = False,
 ) -> Pilot:
     """From a ``share`` of the usual sample; Refused if most of its rows are fitted exactly.
 
     ``reaching`` are rows drawn by their reach, if some are known to reach far. Of several
-    ``levels`` each begins at the last one. Iterations are not counted: those that are belong to the
-    core.
+    ``levels`` each begins at the last one.
     """
-    frame, loss, m, uncounted = problem.frame, problem.loss, problem.frame.n_cols, Tally()
-    levels = levels or Levels()
+    frame, loss, m, levels = problem.frame, problem.loss, problem.frame.n_cols, levels or Levels()
     if share not in levels.samples:
         levels.samples[share] = _sample(problem, tally, share, reaching)
     sample = levels.samples[share]
     known, unknown = _known(frame, sample.rows, sample.rare)
-    rows = with_columns(sample.rows, known)
+    rows, few = with_columns(sample.rows, known), with_columns(sample.few, known)
     if not rows.factor.sound:
         raise Refused("The columns of X are nearly dependent in a sample of the rows.")
-    # The penalty of the mean loss, so that it can stand beside any number of rows.
-    L, none = frame.penalty_root(problem.alpha)[:, known], np.zeros(rows.n_cols)
-    # 1. From a part of the sample and far away, or from the last level.
-    size = max(rows.n_rows // FEW, 40 * max(1, rows.n_cols))
-    few = rows.subset(spread_out(rows.n_rows, size))
-    part = Problem(few, loss, Quadratic(np.sqrt(few.w.sum()) * L, none))
-    if levels.phi is None:
-        phi = levelled(part, _least_squares(few, part.quadratic.G))
-        phi, _ = approach(part, phi, FAR, uncounted)
-    else:
-        phi = levelled(part, levels.phi[known])
-    # 2. From all of it and nearby.
-    whole = Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, none))
-    phi, rho = approach(whole, phi, NEARBY if sample.even is None else SLOWLY, uncounted)
+    L = frame.penalty_root(problem.alpha)[:, known]
+    whole, part = _of_mean_loss(rows, loss, L), _of_mean_loss(few, loss, L)
+    last = None if levels.phi is None else levels.phi[known]
+    phi, rho = _approached(whole, part, last, NEARBY if sample.even is None else SLOWLY)
     tied = _tied(whole, phi) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
@@ -158,14 +147,38 @@ def pilot(
     levels.phi = np.zeros(m)
     levels.phi[known] = phi
     r = rows.residual(phi)
-    gram, factor, weight = rows.gram_all, rows.factor, float(rows.w.sum())
-    found = Pilot(phi, quantile(np.abs(r), 0.5), gram, factor, rho, None, unknown)
-    found = replace(found, weight=weight, density=density(whole, r, NEARBY[-1]))
+    found = Pilot(phi, quantile(np.abs(r), 0.5), rows.gram_all, rows.factor, rho, None, unknown)
+    if with_hessian:
+        weight = float(rows.w.sum())
+        H = hessian(whole, r, NEARBY[-1]) / weight
+        found = replace(found, hessian=H, weight=weight)
     if sample.even is None:
         return _of_all_columns(found, known, m)
     K = np.zeros((rows.n_cols, m))
     K[:, known] = _metric(whole, phi, sample.own)
     return _normed(_of_all_columns(found, known, m), K, frame, sample.even)
+
+
+def _of_mean_loss(rows: Rows, loss: Loss, L: np.ndarray) -> Problem:
+    """The problem of some rows; ``L`` (k, m) is the root of the penalty of the mean loss, so that
+    it can stand beside any number of rows.
+    """
+    return Problem(rows, loss, Quadratic(np.sqrt(rows.w.sum()) * L, np.zeros(rows.n_cols)))
+
+
+def _approached(
+    whole: Problem, part: Problem, last: np.ndarray | None, nearby: tuple
+) -> tuple[np.ndarray, float]:
+    """(phi, rho) of ``approach`` for a sample, from the phi (m,) of the ``last`` level, or from far
+    away with a ``part`` of the rows.
+
+    Iterations are not counted: those that are belong to the core.
+    """
+    if last is not None:
+        return approach(whole, levelled(part, last), nearby[1:], Tally())
+    phi = levelled(part, _least_squares(part.rows, part.quadratic.G))
+    phi, _ = approach(part, phi, FAR, Tally())
+    return approach(whole, phi, nearby, Tally())
 
 
 def _least_squares(rows: Rows, G: np.ndarray) -> np.ndarray:
@@ -177,12 +190,13 @@ def _least_squares(rows: Rows, G: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Some ``rows`` (k of them), the columns of Z that few of them know, ``rare`` (j,), and the
-    weights that are their ``own`` (k,). ``even`` is None, or C (i, p) of others, drawn evenly,
-    where rows reach far.
+    """Some ``rows`` (k of them), a ``few`` of these, the columns of Z that few of them know,
+    ``rare`` (j,), and the weights that are their ``own`` (k,). ``even`` is None, or C (i, p) of
+    others, drawn evenly, where rows reach far.
     """
 
     rows: Rows
+    few: Rows
     rare: np.ndarray
     own: np.ndarray
     even: np.ndarray | None = None
@@ -207,7 +221,8 @@ def _sample(problem: AllRows, tally: Tally, share: float, reaching: Reaching | N
         C = frame.centred(part)
     t = np.clip(frame.target(part), -most, most)
     rows = open_rows(frame, [C], t, part.weights if weights is None else weights)
-    return Sample(rows, rare_columns(C[:, frame.kept], RARE), part.weights, even)
+    few = rows.subset(spread_out(rows.n_rows, max(rows.n_rows // FEW, 40 * max(1, rows.n_cols))))
+    return Sample(rows, few, rare_columns(C[:, frame.kept], RARE), part.weights, even)
 
 
 def _known(frame: Frame, rows: Rows, rare: np.ndarray) -> tuple[slice | np.ndarray, Unknown]:

@@ -214,7 +214,7 @@ def _verified(
     near, off, is_second = np.zeros(problem.frame.n_cols), start.rho, False
     for _ in range(ROUNDS):
         small = reduced_problem(problem, left)
-        choice, pair = _core(problem, small, left, start, near, off, options, tally)
+        choice, pair = yield from _core(problem, small, left, start, near, off, options, tally)
         pair, far = replace(pair, phi=choice.phi), DISTANT * start.typical + problem.loss.steepest
         at_corner = problem.loss.is_corner and left.rule is not None
         if at_corner and choice.unique and problem.source.in_memory:
@@ -253,7 +253,7 @@ def _verified(
 
 def _core(
     problem, small: Problem, left: Reduced, start: Pilot, near, off, options, tally
-) -> tuple[Choice, Pair]:
+) -> Steps[tuple[Choice, Pair]]:
     """(the canonical phi of the small problem, in the coordinates of the frame, the pair that
     proves it).
     """
@@ -262,9 +262,9 @@ def _core(
         noise = problem.frame.rounding(options.start)
         pair = from_start(small, options.start - left.base, noise, options, tally)
     if pair is None and start.rows is not None:
-        pair = from_far(small, *_nearer(small, options, left.base), options, tally)
+        pair = yield from from_far(small, *_nearer(small, options, left.base), options, tally)
     elif pair is None:
-        pair = from_near(small, near, off, options, tally)
+        pair = yield from from_near(small, near, off, options, tally)
     if pair is None:
         raise Refused("The problem of the open rows was not solved.")
     return _chosen(problem, small, pair, left), pair

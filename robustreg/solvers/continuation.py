@@ -50,6 +50,7 @@ from ..numerics import linalg
 from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
+from .asking import Asking
 from .crossover import Guess, crossover
 from .newton import Hessian, line_search, newton
 from .ties import ties
@@ -135,28 +136,18 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
         close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size
         if close and (k == 1.0 == least or part == parts[-1]):
             break
-    k, weight = _held(problem, r, parts[-1])
+    k = least_factor(problem, r, parts[-1])
     psi = loss.slope(r) if k == 1.0 == least else k * loss.pull(r)
-    weight = max(weight, TINY)
+    weight = max(float(w @ loss.smoothed(k).curved(r)), TINY)
     rho = np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight
     return phi, float(rho * _wider_at_an_end(loss, r, len(phi)))
 
 
-def density(problem: Problem, r: np.ndarray, part: float) -> float:
-    """The mean of psi' over the rows with residuals r (n,): at a corner the density of residuals,
-    told by a ``part`` of them.
+def least_factor(problem: Problem, r: np.ndarray, part: float) -> float:
+    """The factor k, at least that of the loss itself, whose Q holds that part of the residuals r
+    (n,).
     """
-    k, weight = _held(problem, r, part)
-    return weight / (k * float(problem.rows.w.sum()))
-
-
-def _held(problem: Problem, r: np.ndarray, part: float) -> tuple[float, float]:
-    """(the factor k, at least that of the loss itself, whose Q holds that part of the residuals r
-    (n,), the weight of the rows in Q).
-    """
-    loss = problem.loss
-    k = max(TINY if loss.is_corner else 1.0, factor_of(problem, r, part))
-    return k, float(problem.rows.w @ loss.smoothed(k).curved(r))
+    return max(TINY if problem.loss.is_corner else 1.0, factor_of(problem, r, part))
 
 
 def _deviation(loss: Loss) -> float:
@@ -230,7 +221,7 @@ def sharpened(
     return phi, r
 
 
-Core = Callable[[Problem, np.ndarray], Pair | None]
+Core = Callable[[Problem, np.ndarray], Asking[Pair | None]]
 
 
 def narrowed(
@@ -240,7 +231,7 @@ def narrowed(
     core: Core,
     options: Options,
     work: Tally,
-) -> Pair | None:
+) -> Asking[Pair | None]:
     """The optimal pair from phi (m,), whose fitted values are about rho off.
 
     ``core(problem, phi)``, an optimal pair or None, solves the last problem; None if it fails.
@@ -248,7 +239,7 @@ def narrowed(
     loss, m, k = problem.loss, problem.rows.n_cols, rho / problem.loss.half_jump
     least = 0.0 if loss.is_corner else LEAST_FACTOR
     if problem.rows.n_rows <= CORE_ROWS * m + 100 or k <= least:
-        return core(problem, phi)
+        return (yield from core(problem, phi))
     # 1. The smoothed problem, and how far off its minimiser is.
     smoothed = problem.smoothed(k)
     r, enough = problem.rows.residual(phi), NARROW_DECREMENT * rho * rho * m
@@ -267,11 +258,12 @@ def narrowed(
     nearest = np.partition(outside, CORE_ROWS * m)[CORE_ROWS * m]
     kept = outside <= max(WIDTH * error, nearest)
     if 2 * np.count_nonzero(kept) > len(r):
-        return core(problem, phi)
+        return (yield from core(problem, phi))
     # 3. Solve for the others; open rows that are no longer on their side.
     for _ in range(ROUNDS):
         u = loss.pull(side)
-        pair = narrowed(problem.settled(kept, u), phi, error, core, options, work)
+        fewer = problem.settled(kept, u)
+        pair = yield from narrowed(fewer, phi, error, core, options, work)
         if pair is None:
             break
         wrong = ~kept & (loss.slack(problem.rows.residual(pair.phi), side) < 0.0)
@@ -279,7 +271,7 @@ def narrowed(
             u[kept] = pair.u
             return Pair(pair.phi, u)
         kept |= wrong
-    return core(problem, phi)
+    return (yield from core(problem, phi))
 
 
 def _through_ties(problem: Problem, phi, r, k: float) -> Pair | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +45,34 @@ LEAST_VALUE = 1e-3
 DIAGONAL_SHIFT = 1e-13
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Where the path of a ``problem`` begins: phi (m,) and its residuals r (n,); ``scale`` is a
+    typical one.
+    """
+
+    problem: Problem
+    phi: np.ndarray
+    r: np.ndarray
+    scale: float
+
+    @property
+    def point(self) -> Point:
+        w, loss, pad = self.problem.rows.w, self.problem.loss, FIRST_PAD * self.scale
+        vp, vm = np.maximum(self.r, 0.0) + pad, np.maximum(-self.r, 0.0) + pad
+        return Point(self.phi, np.zeros(len(w)), loss.upper * w, -loss.lower * w, vp, vm)
+
+    @property
+    def least_value(self) -> float:
+        return LEAST_VALUE * self.scale * self.problem.loss.steepest * self.problem.rows.w.sum()
+
+
 @dataclass(slots=True, eq=False)
 class Point:
     """An interior point: phi (m,), dual a, slacks xu, xl, residual parts vp, vm (n,), relative gap.
 
     The slacks are carried along: w upper - a would lose them to rounding near the end of the path.
+    Of several problems at once each array has an axis more in front, and the gap is (k, 1).
     """
 
     phi: np.ndarray
@@ -57,60 +81,92 @@ class Point:
     xl: np.ndarray
     vp: np.ndarray
     vm: np.ndarray
-    gap: float = np.inf
+    gap: Any = np.inf
 
 
-def central_path(problem: Problem, phi: np.ndarray, r: np.ndarray, scale: float) -> Iterator[Point]:
-    """Interior points with falling gap, the first made from phi (m,) and its residuals r (n,).
+def central_path(start: Start) -> Iterator[Point]:
+    """Interior points with falling gap, until numbers overflow or no longer change."""
+    return until_end(points(start.problem, start.point, start.least_value))
 
-    ``scale`` is a typical residual. The path ends where numbers overflow or no longer change.
+
+def until_end(path: Iterator[Point]) -> Iterator[Point]:
+    """The points of a path as long as they are finite and differ from the last one."""
+    last = None
+    for point in path:
+        finite = np.abs(point.phi).max(initial=0.0) < DIVERGED
+        if last is not None and (not finite or np.array_equal(last.a, point.a)):
+            return
+        last = replace(point, gap=float(point.gap[0]))
+        yield last
+
+
+def barrier_factor(problem: Problem, q: np.ndarray) -> linalg.Factor:
+    """A factor of M for barrier weights q (n,)."""
+    return usable_factor(problem, problem.rows.gram(q) + problem.quadratic.G, q)
+
+
+def usable_factor(problem: Problem, M: np.ndarray, q: np.ndarray) -> linalg.Factor:
+    """A factor of M (m, m), slightly shifted if it is singular."""
+    factor = problem.sound_factor(M, q)
+    if factor.rcond == 0.0:
+        shifted = M + DIAGONAL_SHIFT * np.diag(np.diag(M))
+        factor = linalg.factor_shifted(shifted, problem.rows.gram_all)
+    return factor
+
+
+def points(problem, point: Point, least: Any, factored=barrier_factor) -> Iterator[Point]:
+    """The path from a ``point``, without end.
+
+    The gap is relative to the value, or to the ``least`` one. ``problem`` is one, or several of
+    ``many_paths.py``, which have a factor of their own.
     """
-    rows, w, loss = problem.rows, problem.rows.w, problem.loss
-    pad, least = FIRST_PAD * scale, LEAST_VALUE * scale * loss.steepest * w.sum()
-    vp, vm = np.maximum(r, 0.0) + pad, np.maximum(-r, 0.0) + pad
-    point = Point(phi, np.zeros(len(r)), loss.upper * w, -loss.lower * w, vp, vm)
+    rows, loss = problem.rows, problem.loss
     while True:
         r = rows.residual(point.phi)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            value = max(w @ loss.value(r), least)
-            point.gap = float((point.vp @ point.xu + point.vm @ point.xl) / value)
+            value = np.maximum(_sum(rows.w * np.maximum(loss.lower * r, loss.upper * r)), least)
+            point.gap = _products(point) / value
         yield point
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            last, point = point, _step(problem, point, r)
-        finite = np.abs(point.phi).max(initial=0.0) < DIVERGED
-        if not finite or np.array_equal(last.a, point.a):
-            return
+            point = _step(problem, point, r, factored)
 
 
-def _step(problem: Problem, point: Point, r: np.ndarray) -> Point:
+def _sum(x: np.ndarray) -> np.ndarray:
+    """The sum over the rows, one number for each problem."""
+    return x.sum(axis=-1, keepdims=True)
+
+
+def _products(point: Point) -> np.ndarray:
+    return _sum(point.vp * point.xu + point.vm * point.xl)
+
+
+def _step(problem, point: Point, r: np.ndarray, factored) -> Point:
     """One predictor and corrector from a point with residuals r."""
     rows, quadratic = problem.rows, problem.quadratic
     phi, a, xu, xl, vp, vm = point.phi, point.a, point.xu, point.xl, point.vp, point.vm
-    products = vp @ xu + vm @ xl
+    products = _products(point)
     # 1. Barrier weights and the normal matrix.
     q = 1.0 / (vp / xu + vm / xl)
-    if not np.all(np.isfinite(q)):
-        return replace(point, phi=np.full_like(phi, np.nan))
-    factor = problem.factor(q)
-    if factor.rcond == 0.0:
-        M = rows.gram(q) + quadratic.G
-        factor = linalg.factor_shifted(M + DIAGONAL_SHIFT * np.diag(np.diag(M)), rows.gram_all)
+    finite = np.isfinite(q).all(axis=-1, keepdims=True)
+    q = np.where(finite, q, 1.0)
+    factor = factored(problem, q)
     rp = quadratic.gradient(phi) - rows.adjoint(a)
     rd = r - vp + vm
     # 2. Predictor.
     step = _direction(problem, factor, point, q, rp, rd, -vp * xu, -vm * xl)
     end, length = _move(point, step)
-    left = end.vp @ end.xu + end.vm @ end.xl
-    mu = (left / products) ** 3 * products / (2 * len(a))
+    mu = (_products(end) / products) ** 3 * products / (2 * a.shape[-1])
     # 3. Corrector, with the same factor. Products of a step that ends at once are no correction.
-    of_step = step.a if length > LEAST_STEP else 0.0
-    cu, cl = mu - vp * xu + of_step * step.vp, mu - vm * xl - of_step * step.vm
+    second = np.where(length > LEAST_STEP, step.a, 0.0)
+    cu, cl = mu - vp * xu + second * step.vp, mu - vm * xl - second * step.vm
     step = _direction(problem, factor, point, q, rp, rd, cu, cl)
     # 4. Step; a quadratic term couples the primal and the dual one.
-    return _move(point, step, together=not quadratic.flat)[0]
+    moved = _move(point, step, together=not quadratic.flat)[0]
+    moved.phi = np.where(finite, moved.phi, np.nan)
+    return moved
 
 
-def _direction(problem: Problem, factor: linalg.Factor, point: Point, q, rp, rd, cu, cl) -> Point:
+def _direction(problem, factor, point: Point, q, rp, rd, cu, cl) -> Point:
     """The Newton direction for right-hand sides cu, cl, as differences of a Point."""
     rows = problem.rows
     t = rd - cu / point.xu + cl / point.xl
@@ -118,21 +174,23 @@ def _direction(problem: Problem, factor: linalg.Factor, point: Point, q, rp, rd,
     dphi = factor.solve(right)
     fitted = rows.fitted(dphi)
     if not factor.sound:  # one step of refinement
-        dphi = dphi + factor.solve(right - rows.adjoint(q * fitted) - problem.quadratic.G @ dphi)
+        curved = (problem.quadratic.G @ dphi[..., None])[..., 0]
+        dphi = dphi + factor.solve(right - rows.adjoint(q * fitted) - curved)
         fitted = rows.fitted(dphi)
     da = q * (t - fitted)
     dvp, dvm = (cu + point.vp * da) / point.xu, (cl - point.vm * da) / point.xl
     return Point(dphi, da, -da, da, dvp, dvm)
 
 
-def _move(point: Point, step: Point, together: bool = False) -> tuple[Point, float]:
+def _move(point: Point, step: Point, together: bool = False) -> tuple[Point, np.ndarray]:
     """As far along the step as positivity allows, in the primal and in the dual; and how far
     in both.
     """
-    primal = min(_longest(point.vp, step.vp), _longest(point.vm, step.vm))
-    dual = min(_longest(point.xu, step.xu), _longest(point.xl, step.xl))
+    primal = np.minimum(_longest(point.vp, step.vp), _longest(point.vm, step.vm))
+    dual = np.minimum(_longest(point.xu, step.xu), _longest(point.xl, step.xl))
+    both = np.minimum(primal, dual)
     if together:
-        primal = dual = min(primal, dual)
+        primal = dual = both
     moved = Point(
         point.phi + primal * step.phi,
         point.a + dual * step.a,
@@ -141,10 +199,10 @@ def _move(point: Point, step: Point, together: bool = False) -> tuple[Point, flo
         point.vp + primal * step.vp,
         point.vm + primal * step.vm,
     )
-    return moved, min(primal, dual)
+    return moved, both
 
 
-def _longest(x: np.ndarray, dx: np.ndarray) -> float:
+def _longest(x: np.ndarray, dx: np.ndarray) -> np.ndarray:
     """The longest step <= 1 that keeps x + step dx positive, a little short of the boundary."""
-    fastest = float((dx / x).min())
-    return min(1.0, -STEP / fastest) if fastest < 0.0 else 1.0
+    fastest = (dx / x).min(axis=-1, keepdims=True)
+    return np.where(fastest < -STEP, -STEP / fastest, 1.0)

@@ -72,6 +72,18 @@ def test_levels_share_their_passes():
     np.testing.assert_allclose(process.coefs[[0, 9]], direct.coefs, rtol=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_spread_that_grows_with_X_costs_no_pass_more(seed):
+    """Steps contract, though the density of residuals is another one for each row."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.uniform(0.0, 3.0, 100_000), rng.standard_normal((100_000, 7))])
+    y = X.sum(axis=1) + (0.2 + X[:, 0]) * rng.standard_normal(100_000)
+    work = quantile_process(X, y).work
+    assert work.way == "passes"
+    assert work.n_passes == 4
+    assert work.n_kept <= 5000
+
+
 def test_extreme_levels_share_their_passes_too():
     X, y = table(100_000, 5, seed=7)
     process = quantile_process(X, y, [0.01, 0.02, 0.98, 0.99])

@@ -7,7 +7,7 @@ import pytest
 
 from robustreg.problem.problem import Quadratic
 from robustreg.solvers.crossover import Guess, crossover, guesses
-from robustreg.solvers.interior_point import central_path
+from robustreg.solvers.interior_point import Start, central_path
 from unit.constructed import CORNERS, Constructed, constructed
 
 corners = pytest.mark.parametrize("loss", CORNERS.values(), ids=CORNERS.keys())
@@ -96,7 +96,7 @@ def test_a_wrong_answer_is_not_called_right(loss):
 def test_the_path_suggests_the_right_face(loss):
     made = constructed(5, loss)
     w, last = made.problem.rows.w, None
-    for point in central_path(made.problem, np.zeros(4), made.problem.rows.y, 1.0):
+    for point in central_path(Start(made.problem, np.zeros(4), made.problem.rows.y, 1.0)):
         last = point
         if point.gap <= 1e-10:
             break

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from robustreg.solvers.interior_point import central_path
+from robustreg.solvers.interior_point import Start, central_path
 from unit.constructed import CORNERS, constructed, value
 
 corners = pytest.mark.parametrize("loss", CORNERS.values(), ids=CORNERS.keys())
@@ -13,7 +13,7 @@ corners = pytest.mark.parametrize("loss", CORNERS.values(), ids=CORNERS.keys())
 def end_of(problem, phi, gap=1e-13):
     """The first point of the path with such a gap, all points before it, and itself."""
     points = []
-    for point in central_path(problem, phi, problem.rows.residual(phi), 1.0):
+    for point in central_path(Start(problem, phi, problem.rows.residual(phi), 1.0)):
         points.append(point)
         if point.gap <= gap or len(points) == 60:
             break

@@ -1,0 +1,169 @@
+"""The central paths of several small problems, with their steps made at once.
+
+A step of a small problem is some hundred operations on short arrays, and Python costs more than
+they do. So the arrays of K problems are stacked, with an axis in front, and ``interior_point.py``
+makes one step of all of them. Shorter problems are filled with rows of zeros: each goes its own way
+to the centre, and moves no phi. Only the normal matrices are factored one after the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..numerics import linalg
+from ..problem.problem import Problem
+from .interior_point import Point, Start, central_path, points, until_end, usable_factor
+
+LEAST = 3  # problems; fewer cost as much alone
+LARGEST = 50_000  # entries of Z, beyond which it is not Python that costs
+
+
+def central_paths(starts: list[Start]) -> list[Iterator[Point]]:
+    """``central_path`` from each start."""
+    small = [k for k, start in enumerate(starts) if _is_small(start.problem)]
+    if len(small) < LEAST:
+        return [central_path(start) for start in starts]
+    some = [starts[k] for k in small]
+    several = _several([start.problem for start in some])
+    first = _stacked([start.point for start in some], several.n_rows)
+    least = np.array([[start.least_value] for start in some])
+    shared = itertools.tee(points(several, first, least, _factored), len(some))
+    found = dict(zip(small, shared, strict=True))
+    return [
+        until_end(_own(found[k], small.index(k), start.problem.rows.n_rows))
+        if k in found
+        else central_path(start)
+        for k, start in enumerate(starts)
+    ]
+
+
+def _is_small(problem: Problem) -> bool:
+    rows = problem.rows
+    return not rows.is_sparse and 0 < rows.n_rows * rows.n_cols <= LARGEST
+
+
+def _own(path: Iterator[Point], k: int, n: int) -> Iterator[Point]:
+    """The points of problem number k, of n rows."""
+    for p in path:
+        rows = (part[k, :n] for part in (p.a, p.xu, p.xl, p.vp, p.vm))
+        yield Point(p.phi[k], *rows, gap=p.gap[k])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralRows:
+    """Z (K, n, m), y and w (K, n), for phi (K, m)."""
+
+    Z: np.ndarray
+    y: np.ndarray
+    w: np.ndarray
+
+    def fitted(self, phi: np.ndarray) -> np.ndarray:
+        return (self.Z @ phi[:, :, None])[:, :, 0]
+
+    def residual(self, phi: np.ndarray) -> np.ndarray:
+        return self.y - self.fitted(phi)
+
+    def adjoint(self, a: np.ndarray) -> np.ndarray:
+        return (a[:, None, :] @ self.Z)[:, 0, :]
+
+    def gram(self, q: np.ndarray) -> np.ndarray:
+        return (self.Z * q[:, :, None]).transpose(0, 2, 1) @ self.Z
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralLosses:
+    """The slopes of corners, (K, 1)."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralQuadratics:
+    """G (K, m, m) and h (K, m); L (K, k, m) are roots of G."""
+
+    L: np.ndarray
+    h: np.ndarray
+    G: np.ndarray
+    flat: bool
+
+    def gradient(self, phi: np.ndarray) -> np.ndarray:
+        if self.flat:
+            return -self.h
+        return (self.L.transpose(0, 2, 1) @ (self.L @ phi[:, :, None]))[:, :, 0] - self.h
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Several:
+    """What ``interior_point.py`` asks of a problem, for the ``problems`` of corners at once."""
+
+    problems: list[Problem]
+    rows: SeveralRows
+    loss: SeveralLosses
+    quadratic: SeveralQuadratics
+
+    @property
+    def n_rows(self) -> int:
+        return self.rows.y.shape[1]
+
+
+def _several(problems: list[Problem]) -> Several:
+    """Problems with the same number of columns, and without settled rows inside the piece."""
+    rows = [problem.rows for problem in problems]
+    n = max(one.n_rows for one in rows)
+    Z = _filled([one.take(slice(None)) for one in rows], n, 0.0)
+    y, w = _filled([one.y for one in rows], n, 0.0), _filled([one.w for one in rows], n, 1.0)
+    losses, quadratics = [one.loss for one in problems], [one.quadratic for one in problems]
+    slopes = SeveralLosses(
+        np.array([[loss.lower] for loss in losses]), np.array([[loss.upper] for loss in losses])
+    )
+    L, h = np.stack([one.L for one in quadratics]), np.stack([one.h for one in quadratics])
+    flat = all(one.flat for one in quadratics)
+    several = SeveralQuadratics(L, h, np.stack([one.G for one in quadratics]), flat)
+    return Several(problems, SeveralRows(Z, y, w), slopes, several)
+
+
+def _stacked(first: list[Point], n: int) -> Point:
+    """Points of all problems as one, with n rows."""
+
+    def filled(name: str) -> np.ndarray:
+        return _filled([getattr(point, name) for point in first], n, 1.0)
+
+    a = _filled([point.a for point in first], n, 0.0)
+    phi = np.stack([point.phi for point in first])
+    return Point(phi, a, filled("xu"), filled("xl"), filled("vp"), filled("vm"))
+
+
+def _filled(parts: list[np.ndarray], n: int, value: float) -> np.ndarray:
+    """Arrays as one, with n entries of each, those that are missing of a ``value``."""
+    found = np.full((len(parts), n, *parts[0].shape[1:]), value)
+    for k, part in enumerate(parts):
+        found[k, : len(part)] = part
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralFactors:
+    """A factor for each problem."""
+
+    each: list[linalg.Factor]
+
+    @property
+    def sound(self) -> bool:
+        return all(one.sound for one in self.each)
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x (K, m) for b (K, m)."""
+        return np.stack([one.solve(own) for one, own in zip(self.each, b, strict=True)])
+
+
+def _factored(several: Any, q: np.ndarray) -> SeveralFactors:
+    """A factor of M for barrier weights q (K, n)."""
+    M = several.rows.gram(q) + several.quadratic.G
+    each = zip(several.problems, M, q, strict=True)
+    return SeveralFactors([usable_factor(one, own, w[: one.rows.n_rows]) for one, own, w in each])

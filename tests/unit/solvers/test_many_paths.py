@@ -1,0 +1,110 @@
+"""The paths of several problems at once are those of each alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from robustreg.problem.losses import ABSOLUTE, pinball
+from robustreg.solvers import many_paths
+from robustreg.solvers.interior_point import Start, central_path
+from robustreg.solvers.many_paths import central_paths
+from unit.constructed import constructed
+
+LOSSES = [ABSOLUTE, pinball(0.1), pinball(0.5), pinball(0.97)]
+
+
+def starts(penalty=False, sizes=(60, 45, 60, 30)):
+    found = []
+    for seed, (loss, n) in enumerate(zip(LOSSES, sizes, strict=True)):
+        problem = constructed(seed, loss, n=n, settled=False, penalty=penalty).problem
+        found.append(Start(problem, np.zeros(4), problem.rows.y, 1.0))
+    return found
+
+
+def ends(paths, gap=1e-12):
+    """(number of points, the last one) of each path, as far as it needs to go."""
+    found = []
+    for path in paths:
+        for count, point in enumerate(path, 1):
+            if point.gap <= gap or count == 60:
+                break
+        found.append((count, point))
+    return found
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """How many paths were made of each kind, alone and several at once."""
+    made = {"alone": 0, "several": 0}
+
+    def watched(name, function):
+        def counted(*arguments):
+            made[name] += 1
+            return function(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(many_paths, "central_path", watched("alone", central_path))
+    monkeypatch.setattr(many_paths, "points", watched("several", many_paths.points))
+    return made
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+def test_problems_of_one_size_take_the_steps_of_each_alone(penalty, steps):
+    some = starts(penalty, (60, 60, 60, 60))
+    found, alone = ends(central_paths(some)), ends(map(central_path, some))
+    assert steps == {"alone": 0, "several": 1}
+    for (count, mine), (its_count, its) in zip(found, alone, strict=True):
+        assert count == its_count
+        np.testing.assert_allclose(mine.phi, its.phi, atol=1e-9)
+        for name in ("a", "xu", "xl", "vp", "vm"):
+            np.testing.assert_allclose(getattr(mine, name), getattr(its, name), atol=1e-8)
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+def test_shorter_problems_end_where_each_alone_does(penalty):
+    some = starts(penalty)
+    for (_, mine), start in zip(ends(central_paths(some)), some, strict=True):
+        its = ends([central_path(start)])[0][1]
+        assert mine.gap <= 1e-12
+        assert len(mine.a) == start.problem.rows.n_rows
+        np.testing.assert_allclose(mine.phi, its.phi, atol=1e-9)
+        np.testing.assert_allclose(mine.a, its.a, atol=1e-6)
+
+
+def test_a_path_that_breaks_off_leaves_the_others(steps):
+    some = starts(sizes=(60, 60, 60, 60))
+    bad = some[1].problem
+    bad = replace(bad, rows=replace(bad.rows, y=np.full(60, np.nan)))
+    some[1] = Start(bad, np.zeros(4), bad.rows.y, 1.0)
+    found = ends(central_paths(some))
+    assert steps["several"] == 1
+    assert found[1][0] <= 2
+    for k in (0, 2, 3):
+        assert found[k][1].gap <= 1e-12
+
+
+def test_large_problems_and_two_small_ones_go_alone(steps, monkeypatch):
+    some = starts()
+    assert len(ends(central_paths(some[:2]))) == 2
+    assert steps == {"alone": 2, "several": 0}
+    monkeypatch.setattr(many_paths, "LARGEST", 4 * 50)  # entries of 50 rows
+    central_paths(some)
+    assert steps == {"alone": 6, "several": 0}
+    monkeypatch.setattr(many_paths, "LARGEST", 4 * 60 - 1)
+    monkeypatch.setattr(many_paths, "LEAST", 2)
+    mixed = ends(central_paths(some))
+    assert steps == {"alone": 8, "several": 1}
+    for (_, point), start in zip(mixed, some, strict=True):
+        np.testing.assert_allclose(point.phi, ends([central_path(start)])[0][1].phi, atol=1e-9)
+
+
+def test_paths_may_be_followed_in_any_order():
+    some = starts()
+    forward, backward = central_paths(some), central_paths(some)
+    found = ends(forward)
+    other = ends(backward[::-1])[::-1]
+    for (count, point), (its_count, its) in zip(found, other, strict=True):
+        assert count == its_count
+        np.testing.assert_array_equal(point.phi, its.phi)
