@@ -12,7 +12,7 @@ at once wait for the interpreter longer than they save (measured).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,11 +28,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """A question to all rows: the sum of kernel(part, frame, *arguments)."""
+    """A question to all rows: the sum of kernel(part, frame, *arguments).
+
+    If it is ``rough``, some digits of the answer are enough, and float32 may be used.
+    """
 
     kernel: Callable
     frame: Frame
     arguments: tuple
+    rough: bool = False
 
 
 Steps = Generator[Pass | Start, Any, T]
@@ -60,21 +64,34 @@ def grouped(asked: dict[int, Pass]) -> list[list[int]]:
     return groups
 
 
-def answers(part: Part, asked: dict[int, Pass], groups: list[list[int]]) -> Records:
-    """The kernels of passes for several targets, ``asked`` by their numbers, group by group.
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """The kernel of a pass of its own, for parts whose X is centred."""
 
-    All frames have the same columns.
+    asked: Pass
+
+    def __call__(self, part: Part) -> Any:
+        frame = self.asked.frame.of_centred()
+        return self.asked.kernel(part, frame, *self.asked.arguments)
+
+
+def kernel_of(some: list[Pass]) -> Callable[[Part], Any]:
+    """The kernel that answers the passes of a group."""
+    if len(some) == 1:
+        return Alone(some[0])
+    frames, arguments = [one.frame for one in some], [one.arguments for one in some]
+    return of_many(some[0].kernel, frames, arguments, all(one.rough for one in some))
+
+
+def answers(part: Part, frame: Frame, groups: list[list[int]], kernels: list) -> Records:
+    """The records that the ``kernels`` of groups of targets make of a part.
+
+    The frames of all have the columns of ``frame``.
     """
-    C, records, one_y = next(iter(asked.values())).frame.centred(part), [], not part.y.strides[0]
-    for group in groups:
-        some, first = [asked[k] for k in group], asked[group[0]]
-        if len(group) > 1:
-            own = replace(part, X=C, y=part.y[:1] if one_y else part.y[group])
-            frames, arguments = [one.frame for one in some], [one.arguments for one in some]
-            records.append(of_many(own, first.kernel, frames, arguments))
-        else:
-            own = replace(part, X=C, y=part.y[group[0]])
-            records.append(first.kernel(own, first.frame.of_centred(), *first.arguments))
+    C, records, one_y = frame.centred(part), [], not part.y.strides[0]
+    for group, kernel in zip(groups, kernels, strict=True):
+        y = part.y[group[0]] if len(group) == 1 else part.y[:1] if one_y else part.y[group]
+        records.append(kernel(Part(C, y, part.w, part.begin)))
     return Records(records)
 
 
@@ -122,8 +139,9 @@ def _swept(source: Source, asked: dict[int, Pass]) -> list:
         alone = asked[0]
         return [sweep(source, alone.kernel, alone.frame, *alone.arguments)]
     groups = [[k] for k in asked] if source.is_sparse else grouped(asked)
-    found = {}
-    for group, record in zip(groups, sweep(source, answers, asked, groups).each, strict=True):
-        each = record if len(group) > 1 else [record]
-        found |= dict(zip(group, each, strict=True))
+    kernels = [kernel_of([asked[k] for k in group]) for group in groups]
+    frame, found = next(iter(asked.values())).frame, {}
+    records = sweep(source, answers, frame, groups, kernels).each
+    for group, record in zip(groups, records, strict=True):
+        found |= dict(zip(group, record if len(group) > 1 else [record], strict=True))
     return [found[k] for k in asked]

@@ -5,6 +5,8 @@ several targets, these products are those of matrices, which are several times f
 
     R = t - Phi Z',     H = V diag(w) Z,     R, V (K, k),   Phi, H (K, m)
 
+They are made with D = [C, 1, t], so that the sums with t and of ones are in them.
+
 The slopes of a corner, upper = lower + jump and lower, are made of A, which is 1 for the rows on
 its right and 0 on its left:
 
@@ -12,110 +14,177 @@ its right and 0 on its left:
 
 with -lower / jump in A for a row that is left out.
 
-A record here is that of K fits, and iterates over those of the single ones.
+A kernel here is made for K fits, and its record iterates over those of the single ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..data.blocks import product, rows_of
+from ..data.blocks import rows_of
 from ..data.frame import Frame
 from ..data.source import Part, Sums
+from ..problem.losses import Loss
 from .descent import descent
-from .settling import Kept, Settled, SettlingRule, Verified, opened_in, settle, verify
+from .settling import Kept, Settled, SettlingRule, Verified, settle, verify
 
+Frames: TypeAlias = Sequence[Frame]
+Losses: TypeAlias = Sequence[Loss]
 NONE = np.zeros(0, dtype=np.int64)  # no row is wrong
 LEAST_FITS = 3  # for fewer a product of matrices gains nothing
 
 
 class Fits:
-    """A part whose X is C (k, p), its y (K, k) or one row for all, and the ``frames`` and
-    ``losses`` of K fits; the frames have the same columns.
+    """K fits with ``frames``, of the same columns, and ``losses``, each at its phi (m,).
+
+    X of a part is C, y (K, k) or one row for all. What is computed has the ``dtype``.
     """
 
-    def __init__(self, part: Part, frames: list[Frame], losses: tuple):
-        self.C, self.w, self.begin, self.frame = part.X, part.w, part.begin, frames[0]
-        shift = np.array([[frame.y_shift] for frame in frames])
-        self.t = part.y - shift[: len(part.y)]
+    def __init__(
+        self, frames: Frames, losses: Losses, phis: Sequence[np.ndarray], dtype: Any = np.float64
+    ):
+        frame, rank = frames[0], frames[0].rank
+        self.y_shift = np.array([[frame.y_shift] for frame in frames])
         self.y_scale = np.array([frame.y_scale for frame in frames])
         self.lower = np.array([loss.lower for loss in losses])
         self.jump = np.array([loss.upper for loss in losses]) - self.lower
+        Phi = self.y_scale[:, None] * np.stack(phis)
+        intercepts = Phi[:, rank:] if frame.intercept else np.zeros((len(Phi), 1))
+        ones = np.ones_like(intercepts)
+        # What R is of the columns of D.
+        factors = np.hstack([-frame.spread(Phi[:, :rank]), -intercepts, ones])
+        self.factors = factors.astype(dtype)
+        self.places, self.units = frame.places, np.append(frame.unit, np.ones(int(frame.intercept)))
 
-    def residuals(self, phis: Sequence[np.ndarray]) -> np.ndarray:
-        """R (K, k) in the units of y, for phi (m,) of each fit."""
-        Phi, rank = self.y_scale[:, None] * np.stack(phis), self.frame.rank
-        R = product(-self.frame.spread(Phi[:, :rank]), self.C.T)
-        R += self.t
-        if self.frame.intercept:
-            R -= Phi[:, rank:]
-        return R
-
-    def sides(self, R: np.ndarray) -> np.ndarray:
-        """A (K, k), with a last row of ones below it, for the sums over all rows."""
-        A = np.empty((len(R) + 1, R.shape[1]))
+    def at(self, part: Part) -> Evaluated:
+        """R, A and D of a part."""
+        k, p = part.X.shape
+        D = np.empty((k, p + 2), self.factors.dtype)
+        D[:, :p], D[:, p], D[:, p + 1] = part.X, 1.0, 0.0
+        if len(part.y) == 1:
+            D[:, p + 1] = part.y[0] - self.y_shift[0]
+        R = np.dot(self.factors, D.T)
+        if len(part.y) > 1:
+            R += part.y - self.y_shift
+        A = np.empty((len(R) + 1, k), D.dtype)
         np.greater(R, 0.0, out=A[:-1])
         A[-1] = 1.0
-        return A
-
-    def leave_out(self, A: np.ndarray, fit: np.ndarray, rows: np.ndarray) -> None:
-        """Leave the row rows[i] out of the fit number fit[i]."""
-        A[fit, rows] = (-self.lower / self.jump)[fit]
-
-    def adjoints(self, A: np.ndarray) -> np.ndarray:
-        """H (K, m) for A with its last row."""
-        H = self.frame.adjoint(self.C, A if self.w is None else A * self.w)
-        return self.jump[:, None] * H[:-1] + self.lower[:, None] * H[-1]
-
-    def costs(self, A: np.ndarray, R: np.ndarray) -> np.ndarray:
-        """The sums of w times the losses, (K,), in the units of each fit."""
-        weighted = R if self.w is None else R * self.w
-        right = np.einsum("ij,ij->i", A[:-1], weighted)
-        return (self.jump * right + self.lower * weighted.sum(axis=1)) / self.y_scale
+        return Evaluated(self, part.w, D, R, A)
 
 
-def descents(part: Fits, phis: tuple) -> np.ndarray:
-    """``descent`` of each fit, (K, m)."""
-    return part.adjoints(part.sides(part.residuals(phis)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """A part at the phis of K fits: D (k, p + 2) = [C, 1, t], with t = 0 if each fit has its own;
+    R (K, k) in the units of y; and A (K + 1, k), whose last row, of ones, is for the sums over all
+    rows.
+    """
+
+    fits: Fits
+    w: np.ndarray | None
+    D: np.ndarray
+    R: np.ndarray
+    A: np.ndarray
+
+    def leave_out(self, fit: np.ndarray, rows: np.ndarray) -> None:
+        """Leave the row rows[i] out of the sums of the fit number fit[i]."""
+        self.A[fit, rows] = (-self.fits.lower / self.fits.jump)[fit]
+
+    def adjoints(self) -> np.ndarray:
+        """H (K, m)."""
+        fits, A = self.fits, self.A
+        weighted = A if self.w is None else A * self.w.astype(A.dtype, copy=False)
+        H = np.dot(weighted, self.D)[:, fits.places] * fits.units
+        return fits.jump[:, None] * H[:-1] + fits.lower[:, None] * H[-1]
+
+    def costs(self, R: np.ndarray) -> np.ndarray:
+        """The sums of w times the losses of R (K, k), in the units of each fit, (K,)."""
+        fits, weighted = self.fits, R if self.w is None else R * self.w
+        right = np.einsum("ij,ij->i", self.A[:-1], weighted)
+        return (fits.jump * right + fits.lower * weighted.sum(axis=1)) / fits.y_scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Descents:
+    """The kernel ``descent`` of each fit, (K, m)."""
+
+    fits: Fits
+
+    def __call__(self, part: Part) -> np.ndarray:
+        return self.fits.at(part).adjoints()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenRows:
+    """Rows of a part that stay open, (j,) each: of which ``fit``, their ``index``, residuals and
+    weights; and their centred columns C (j, p).
+    """
+
+    fit: np.ndarray
+    index: np.ndarray
+    C: np.ndarray
+    r: np.ndarray
+    w: np.ndarray
+
+    def some(self, chosen: np.ndarray) -> OpenRows:
+        return OpenRows(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settles:
-    """``Settled`` of K fits: h (K, m), c (K,), and of each the rows that are kept."""
+    """``Settled`` of K fits: h (K, m), c (K,), ``counts`` (K,) of open rows, and these, part by
+    part; of a fit with more of them than its ``most`` (K,) only their number.
+    """
 
     h: np.ndarray
     c: np.ndarray
-    kept: list[Kept]
+    counts: np.ndarray
+    opened: list[OpenRows]
+    most: np.ndarray
 
     def __add__(self, other: Settles) -> Settles:
-        kept = [mine + its for mine, its in zip(self.kept, other.kept, strict=True)]
-        return Settles(self.h + other.h, self.c + other.c, kept)
+        counts, opened = self.counts + other.counts, self.opened + other.opened
+        few = counts <= self.most
+        if not few.all():
+            opened = [one.some(few[one.fit]) for one in opened]
+        return Settles(self.h + other.h, self.c + other.c, counts, opened, self.most)
 
     def __iter__(self) -> Iterator[Settled]:
-        for h, c, kept in zip(self.h, self.c, self.kept, strict=True):
+        parts = [[getattr(one, name) for one in self.opened] for name in OpenRows.__slots__]
+        opened = OpenRows(*map(np.concatenate, parts))
+        order = np.argsort(opened.fit, kind="stable")
+        ends = np.searchsorted(opened.fit[order], np.arange(len(self.c) + 1))
+        each = zip(self.h, self.c, self.counts, self.most, ends[:-1], ends[1:], strict=True)
+        for h, c, count, most, first, last in each:
+            own = opened.some(order[first:last])
+            kept = Kept(int(most), int(count), [own.index], [own.C], [own.r], [own.w])
             yield Settled(None, h, float(c), kept)
 
 
-def settles(part: Fits, rules: tuple[SettlingRule, ...], mosts: tuple) -> Settles:
-    """``settle`` of each fit."""
-    R = part.residuals([rule.phi for rule in rules])
-    A = part.sides(R)
-    # 1. Rows that stay open: those of all fits at once, and then of each.
-    width = part.y_scale * np.array([rule.width for rule in rules])
-    fit, rows = np.divmod(np.flatnonzero(np.abs(R) < width[:, None]), R.shape[1])
-    C, r = rows_of(part.C, rows), R[fit, rows] / part.y_scale[fit]
-    w = np.ones(len(rows)) if part.w is None else part.w[rows]
-    ends, kept = np.searchsorted(fit, np.arange(len(R) + 1)), []
-    for first, last, most in zip(ends[:-1], ends[1:], mosts, strict=True):
-        some, count = slice(first, last), int(last - first)
-        kept.append(Kept(most, count, [rows[some] + part.begin], [C[some]], [r[some]], [w[some]]))
-    # 2. The sums over the others.
-    part.leave_out(A, fit, rows)
-    return Settles(part.adjoints(A), part.costs(A, R), kept)
+class Settling:
+    """The kernel ``settle`` of each fit."""
+
+    def __init__(
+        self, frames: Frames, losses: Losses, rules: tuple[SettlingRule, ...], most: tuple
+    ):
+        self.fits = Fits(frames, losses, [rule.phi for rule in rules])
+        self.width = self.fits.y_scale[:, None] * np.array([[rule.width] for rule in rules])
+        self.most = np.array(most)
+
+    def __call__(self, part: Part) -> Settles:
+        seen = self.fits.at(part)
+        R = seen.R
+        # 1. Rows that stay open.
+        fit, rows = np.divmod(np.flatnonzero(np.abs(R) < self.width), R.shape[1])
+        r, w = R[fit, rows] / self.fits.y_scale[fit], part.weights[rows]
+        opened = OpenRows(fit, rows + part.begin, rows_of(part.X, rows), r, w)
+        # 2. The sums over the others.
+        seen.leave_out(fit, rows)
+        counts = np.bincount(fit, minlength=len(R))
+        return Settles(seen.adjoints(), seen.costs(R), counts, [opened], self.most)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,39 +202,51 @@ class Verifies(Sums):
             yield Verified(float(cost), float(near), adjoint, int(count), [NONE], [], [])
 
 
-def verifies(part: Fits, phis: tuple, fars: tuple, rules, opened: tuple, *_) -> Verifies:
-    """``verify`` of each fit; the ``rules`` are None."""
-    R = part.residuals(phis)
-    A = part.sides(R)
-    # 1. What all rows cost.
-    cost = near = part.costs(A, R)
-    far = part.y_scale * np.array(fars)
-    if np.any(np.maximum(R.max(axis=1), -R.min(axis=1)) > far):
-        near = part.costs(A, np.clip(R, -far[:, None], far[:, None]))
-    # 2. The slopes of those that are settled.
-    rows = [opened_in(numbers, part.begin, R.shape[1]) for numbers in opened]
-    count = np.array([len(some) for some in rows])
-    part.leave_out(A, np.repeat(np.arange(len(R)), count), np.concatenate(rows))
-    return Verifies(cost, near, part.adjoints(A), count)
+class Verifying:
+    """The kernel ``verify`` of each fit; the ``rules`` are None."""
+
+    def __init__(self, frames: Frames, losses: Losses, phis, fars, rules, opened, *_):
+        self.fits = Fits(frames, losses, phis)
+        self.far = self.fits.y_scale[:, None] * np.array([[far] for far in fars])
+        numbers, fit = (
+            np.concatenate(opened),
+            np.repeat(np.arange(len(opened)), [*map(len, opened)]),
+        )
+        order = np.argsort(numbers, kind="stable")
+        self.numbers, self.fit = numbers[order], fit[order]
+
+    def __call__(self, part: Part) -> Verifies:
+        seen = self.fits.at(part)
+        R = seen.R
+        # 1. What all rows cost.
+        cost = near = seen.costs(R)
+        if np.any(np.maximum(R.max(axis=1), -R.min(axis=1)) > self.far[:, 0]):
+            near = seen.costs(np.clip(R, -self.far, self.far))
+        # 2. The slopes of those that are settled.
+        first, last = np.searchsorted(self.numbers, (part.begin, part.begin + R.shape[1]))
+        fit = self.fit[first:last]
+        seen.leave_out(fit, self.numbers[first:last] - part.begin)
+        return Verifies(cost, near, seen.adjoints(), np.bincount(fit, minlength=len(R)))
 
 
-KERNELS: dict[Any, Callable] = {descent: descents, settle: settles, verify: verifies}
+def of_many(
+    kernel: Callable, frames: Frames, arguments: list[tuple], rough: bool = False
+) -> Callable[[Part], Any]:
+    """The kernel of fits with these ``frames``, whose passes have the same ``kernel``.
 
-
-def of_many(part: Part, kernel: Callable, frames: list[Frame], arguments: list[tuple]) -> Any:
-    """The record of fits with these ``frames``, whose passes have the same ``kernel``.
-
-    X of the part is C, y (K, k) or one row for all.
+    X of its parts is C, y (K, k) or one row for all. A gradient may be ``rough``.
     """
     losses, *others = zip(*arguments, strict=True)
-    return KERNELS[kernel](Fits(part, frames, losses), *others)
+    if kernel is descent:
+        return Descents(Fits(frames, losses, *others, dtype=np.float32 if rough else np.float64))
+    return (Settling if kernel is settle else Verifying)(frames, losses, *others)
 
 
 def is_one_of_many(kernel: Callable, arguments: tuple) -> bool:
     """Whether a pass is one that fits can make together: the loss is a corner, and a rule, if there
     is one, the same for all rows.
     """
-    if kernel not in KERNELS or not arguments[0].is_corner:
+    if kernel not in (descent, settle, verify) or not arguments[0].is_corner:
         return False
     rules = [a for a in arguments if isinstance(a, SettlingRule)]
     alike = all(r.metric is None and not len(r.unknown.rare) and r.unknown.N is None for r in rules)

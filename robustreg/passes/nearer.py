@@ -30,6 +30,8 @@ PART = 0.25  # of the usual sample
 STEPS = 2  # the second is the bound
 CONTRACTED = 0.5  # part of the first step that the second is at most, or H is wrong
 LEFT = 0.5  # part of the second step that is left at most
+ROUGH = 1e-3  # part of rho that rounding of residuals may be in a gradient
+MODERATE = 1e9  # units up to which float32 has a wide margin to its limits
 
 
 def moved_nearer(
@@ -52,8 +54,9 @@ def moved_nearer(
         return _of_whole_sample(problem, tally, enough)
     L, phi, lengths = problem.penalty_root, start.phi, []
     factor = linalg.factor(start.hessian * problem.source.weight + L.T @ L)
+    rough = _may_be_rough(problem, start)
     for _ in range(STEPS):
-        gradient = yield Pass(descent, problem.frame, (problem.loss, phi))
+        gradient = yield Pass(descent, problem.frame, (problem.loss, phi), rough)
         step = factor.solve(gradient - L.T @ (L @ phi))
         lengths.append(float(np.sqrt(step @ (start.gram @ step))))
         phi = phi + step
@@ -63,6 +66,15 @@ def moved_nearer(
     if not last <= CONTRACTED * first:
         return _of_whole_sample(problem, tally, enough)
     return replace(start, phi=phi, rho=LEFT * last / np.sqrt(start.weight))
+
+
+def _may_be_rough(problem: AllRows, start: Pilot) -> bool:
+    """Whether float32 tells residuals, and so gradients, far better than the pilot does."""
+    frame = problem.frame
+    noise = np.finfo(np.float32).eps * (1.0 + np.abs(start.phi).sum())
+    units = np.append(frame.inverse_scale, frame.y_scale)
+    in_range = np.all((units > 1.0 / MODERATE) & (units < MODERATE))
+    return bool(noise <= ROUGH * start.rho and in_range)
 
 
 def _of_whole_sample(problem: AllRows, tally: Tally, enough: bool) -> Pilot:

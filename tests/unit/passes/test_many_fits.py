@@ -81,10 +81,46 @@ def test_records_are_those_of_each_alone(kernel, intercept, weighted, targets):
     ]
     frames, arguments = [one.frame for one in passes], [one.arguments for one in passes]
     own = part if targets == "several" else replace(part, y=part.y[:1])
-    found = list(of_many(own, kernel, frames, arguments))
+    found = list(of_many(kernel, frames, arguments)(own))
     assert len(found) == len(passes)
     for k, asked in enumerate(passes):
         assert_alike(found[k], alone(part, asked, k))
+
+
+@pytest.mark.parametrize("targets", ["one y", "several"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rough_gradients_have_some_digits(weighted, targets):
+    part, problems, phis = case(weighted)
+    part = part if targets == "several" else replace(part, y=part.y[:1])
+    frames = [problem.frame for problem in problems]
+    arguments = [asked_by(descent, *one) for one in zip(problems, phis, strict=True)]
+    exact = of_many(descent, frames, arguments)(part)
+    rough = of_many(descent, frames, arguments, rough=True)(part)
+    assert rough.dtype == np.float64
+    assert np.any(rough != exact)
+    np.testing.assert_allclose(rough, exact, atol=1e-4 * np.abs(exact).max())
+
+
+def test_of_a_fit_with_too_many_open_rows_only_their_number_is_kept():
+    part, problems, phis = case(False)
+    frames = [problem.frame for problem in problems]
+    arguments = [asked_by(settle, *one) for one in zip(problems, phis, strict=True)]
+    few = [(loss, rule, 25 if k == 1 else most) for k, (loss, rule, most) in enumerate(arguments)]
+
+    def swept(arguments):
+        kernel, total = of_many(settle, frames, arguments), None
+        for begin in range(0, N, 50):
+            rows = slice(begin, begin + 50)
+            one = Part(part.X[rows], part.y[:1, rows], None, part.begin + begin)
+            record = kernel(one)
+            total = record if total is None else total + record
+        return list(total)
+
+    for k, (found, whole) in enumerate(zip(swept(few), swept(arguments), strict=True)):
+        assert found.kept.count == whole.kept.count > 25
+        np.testing.assert_array_equal(found.h, whole.h)
+        rows, expected = (np.concatenate(one.kept.index) for one in (found, whole))
+        np.testing.assert_array_equal(rows, expected[:0] if k == 1 else expected)
 
 
 def test_records_of_parts_add_up():
@@ -95,7 +131,7 @@ def test_records_of_parts_add_up():
         pieces = []
         for rows in (slice(0, 150), slice(150, N)):
             one = Part(part.X[rows], part.y[:1, rows], part.w[rows], part.begin + rows.start)
-            pieces.append(of_many(one, kernel, frames, arguments))
+            pieces.append(of_many(kernel, frames, arguments)(one))
         for k, found in enumerate(pieces[0] + pieces[1]):
             whole = alone(part, Pass(kernel, frames[k], arguments[k]), k)
             assert_alike(found, whole)
@@ -136,6 +172,6 @@ def test_residuals_far_away_count_as_nearer_ones():
     frames = [problem.frame for problem in problems]
     arguments = [asked_by(verify, *one) for one in zip(problems, phis, strict=True)]
     part = replace(part, y=far)
-    for k, found in enumerate(of_many(part, verify, frames, arguments)):
+    for k, found in enumerate(of_many(verify, frames, arguments)(part)):
         assert_alike(found, alone(part, Pass(verify, frames[k], arguments[k]), k))
         assert found.near < 1e-3 * found.cost
