@@ -162,8 +162,42 @@ class SeveralFactors:
         return np.stack([one.solve(own) for one, own in zip(self.each, b, strict=True)])
 
 
-def _factored(several: Any, q: np.ndarray) -> SeveralFactors:
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralInverses:
+    """The inverse of each diag(scale)^-1 M diag(scale)^-1, (K, m, m), with scale (K, m) the roots of
+    the diagonals; all are sound.
+    """
+
+    inverse: np.ndarray
+    scale: np.ndarray
+    sound = True
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x (K, m) for b (K, m)."""
+        return (self.inverse @ (b / self.scale)[:, :, None])[:, :, 0] / self.scale
+
+
+def _factored(several: Any, q: np.ndarray) -> SeveralInverses | SeveralFactors:
     """A factor of M for barrier weights q (K, n)."""
     M = several.rows.gram(q) + several.quadratic.G
+    if (found := _inverses(M)) is not None:
+        return found
     each = zip(several.problems, M, q, strict=True)
     return SeveralFactors([usable_factor(one, own, w[: one.rows.n_rows]) for one, own, w in each])
+
+
+def _inverses(M: np.ndarray) -> SeveralInverses | None:
+    """Those of M (K, m, m), or None unless all are well conditioned."""
+    scale = np.sqrt(np.diagonal(M, axis1=1, axis2=2))
+    scaled = M / scale[:, :, None] / scale[:, None, :]
+    try:
+        inverse = np.linalg.inv(scaled)
+    except np.linalg.LinAlgError:
+        return None
+    rcond = 1.0 / (_norms(scaled) * _norms(inverse))
+    return SeveralInverses(inverse, scale) if np.all(rcond >= linalg.WELL_CONDITIONED) else None
+
+
+def _norms(M: np.ndarray) -> np.ndarray:
+    """The largest sum of a column's absolute values, (K,)."""
+    return np.abs(M).sum(axis=1).max(axis=1)
