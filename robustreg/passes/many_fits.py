@@ -93,12 +93,16 @@ class Evaluated:
         """Leave the row rows[i] out of the sums of the fit number fit[i]."""
         self.A[fit, rows] = (-self.fits.lower / self.fits.jump)[fit]
 
-    def adjoints(self) -> np.ndarray:
-        """H (K, m)."""
+    def sums(self) -> np.ndarray:
+        """V diag(w) D (K, p + 2)."""
         fits, A = self.fits, self.A
         weighted = A if self.w is None else A * self.w.astype(A.dtype, copy=False)
-        H = np.dot(weighted, self.D)[:, fits.places] * fits.units
-        return fits.jump[:, None] * H[:-1] + fits.lower[:, None] * H[-1]
+        sums = np.dot(weighted, self.D)
+        return fits.jump[:, None] * sums[:-1] + fits.lower[:, None] * sums[-1]
+
+    def adjoints(self, sums: np.ndarray) -> np.ndarray:
+        """H (K, m)."""
+        return sums[:, self.fits.places] * self.fits.units
 
     def costs(self, R: np.ndarray) -> np.ndarray:
         """The sums of w times the losses of R (K, k), in the units of each fit, (K,)."""
@@ -114,7 +118,8 @@ class Descents:
     fits: Fits
 
     def __call__(self, part: Part) -> np.ndarray:
-        return self.fits.at(part).adjoints()
+        seen = self.fits.at(part)
+        return seen.adjoints(seen.sums())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,8 +188,12 @@ class Settling:
         opened = OpenRows(fit, rows + part.begin, rows_of(part.X, rows), r, w)
         # 2. The sums over the others.
         seen.leave_out(fit, rows)
-        counts = np.bincount(fit, minlength=len(R))
-        return Settles(seen.adjoints(), seen.costs(R), counts, [opened], self.most)
+        sums, counts = seen.sums(), np.bincount(fit, minlength=len(R))
+        if len(part.y) == 1:  # R is made of D
+            cost = np.einsum("ij,ij->i", sums, self.fits.factors) / self.fits.y_scale
+        else:
+            cost = seen.costs(R)
+        return Settles(seen.adjoints(sums), cost, counts, [opened], self.most)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,7 +235,8 @@ class Verifying:
         first, last = np.searchsorted(self.numbers, (part.begin, part.begin + R.shape[1]))
         fit = self.fit[first:last]
         seen.leave_out(fit, self.numbers[first:last] - part.begin)
-        return Verifies(cost, near, seen.adjoints(), np.bincount(fit, minlength=len(R)))
+        counts = np.bincount(fit, minlength=len(R))
+        return Verifies(cost, near, seen.adjoints(seen.sums()), counts)
 
 
 def of_many(

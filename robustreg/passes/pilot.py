@@ -138,15 +138,14 @@ def pilot(
     L = frame.penalty_root(problem.alpha)[:, known]
     whole, part = _of_mean_loss(rows, loss, L), _of_mean_loss(few, loss, L)
     last = None if levels.phi is None else levels.phi[known]
-    phi, rho = _approached(whole, part, last, NEARBY if sample.even is None else SLOWLY)
-    tied = _tied(whole, phi) if loss.is_corner else None
+    phi, r, rho = _approached(whole, part, last, NEARBY if sample.even is None else SLOWLY)
+    tied = _tied(whole, phi, r) if loss.is_corner else None
     if tied is not None:
         return _of_all_columns(tied, known, m)
     if not (rho > 0.0 and np.all(np.isfinite(phi))):
         raise Refused("Most rows of a sample are fitted exactly.")
     levels.phi = np.zeros(m)
     levels.phi[known] = phi
-    r = rows.residual(phi)
     found = Pilot(phi, quantile(np.abs(r), 0.5), rows.gram_all, rows.factor, rho, None, unknown)
     if with_hessian:
         weight = float(rows.w.sum())
@@ -155,7 +154,7 @@ def pilot(
     if sample.even is None:
         return _of_all_columns(found, known, m)
     K = np.zeros((rows.n_cols, m))
-    K[:, known] = _metric(whole, phi, sample.own)
+    K[:, known] = _metric(whole, r, sample.own)
     return _normed(_of_all_columns(found, known, m), K, frame, sample.even)
 
 
@@ -168,16 +167,16 @@ def _of_mean_loss(rows: Rows, loss: Loss, L: np.ndarray) -> Problem:
 
 def _approached(
     whole: Problem, part: Problem, last: np.ndarray | None, nearby: tuple
-) -> tuple[np.ndarray, float]:
-    """(phi, rho) of ``approach`` for a sample, from the phi (m,) of the ``last`` level, or from far
-    away with a ``part`` of the rows.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(phi, r, rho) of ``approach`` for a sample, from the phi (m,) of the ``last`` level, or from
+    far away with a ``part`` of the rows.
 
     Iterations are not counted: those that are belong to the core.
     """
     if last is not None:
         return approach(whole, levelled(part, last), nearby[1:], Tally())
     phi = levelled(part, _least_squares(part.rows, part.quadratic.G))
-    phi, _ = approach(part, phi, FAR, Tally())
+    phi = approach(part, phi, FAR, Tally())[0]
     return approach(whole, phi, nearby, Tally())
 
 
@@ -313,16 +312,16 @@ def reaches(problem: AllRows, tally: Tally, size: int, C=None) -> Reaching:
     return Reaching(source.take(index), weights, reach[index], float(reach.max()))
 
 
-def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """K (m, m), a little larger than K'K = the covariance of phi, as far as the sample is not all
-    rows.
+def _metric(sample: Problem, r: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """K (m, m) at residuals r (n,), a little larger than K'K = the covariance of phi, as far as the
+    sample is not all rows.
 
     It is H^-1 V H^-1 with H the Hessian and V the sum of w (w - own) psi^2 z z', as in ``approach``
     but for rows that are not alike: a row of weight w stands for others that are not in the sample,
     but for one that cannot be drawn in proportion, whose weight is its ``own``. At a corner V has
     (w e)^2 z z' too, the error of the smoothed problem (``solvers/continuation.py``).
     """
-    rows, loss, r = sample.rows, sample.loss, sample.rows.residual(phi)
+    rows, loss = sample.rows, sample.loss
     k = factor_of(sample, r, SLOWLY[-1])
     k = k if loss.is_corner else max(1.0, k)
     smoothed = loss.smoothed(k)
@@ -338,12 +337,16 @@ def _metric(sample: Problem, phi: np.ndarray, own: np.ndarray) -> np.ndarray:
     return K * (WIDER if loss.is_corner else WIDER_OF_SMOOTH)
 
 
-def _tied(sample: Problem, phi: np.ndarray) -> Pilot | None:
-    """The minimiser of a sample if it goes through many of its rows, but not all."""
-    rows, r = sample.rows, sample.rows.residual(phi)
+def _tied(sample: Problem, phi: np.ndarray, r: np.ndarray) -> Pilot | None:
+    """The minimiser of a sample, near phi (m,) with residuals r (n,), if it goes through many of
+    its rows, but not all.
+    """
+    rows = sample.rows
     near, far = quantile(np.abs(r), 0.25), float(np.abs(r).mean())
     if not near < CLUSTER * far:
         return None
+    r = rows.residual(phi)  # without the rounding of the steps
+    near = quantile(np.abs(r), 0.25)
     if far <= NOISE * rounding(sample, phi).max():
         return None
     found = ties(sample, phi, r, max(near, LEAST_CLUSTER * far))

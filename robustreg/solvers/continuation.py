@@ -98,8 +98,11 @@ ROUNDS = 6
 NARROWER, STEPS_EACH = 10.0, 4
 
 
-def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.ndarray, float]:
-    """(phi, rho): near the minimiser of a smoothed ``problem``, the last of ``parts`` of rows in Q.
+def approach(
+    problem: Problem, phi: np.ndarray, parts, work: Tally
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(phi, its residuals r, rho): near the minimiser of a smoothed ``problem``, the last of
+    ``parts`` of rows in Q.
 
     One step of Newton's method for each part, with factors k that only fall: far from the minimiser
     a small one would leave too few rows to tell a direction. For a smooth loss k >= 1, the loss
@@ -140,7 +143,7 @@ def approach(problem: Problem, phi: np.ndarray, parts, work: Tally) -> tuple[np.
     psi = loss.slope(r) if k == 1.0 == least else k * loss.pull(r)
     weight = max(float(w @ loss.smoothed(k).curved(r)), TINY)
     rho = np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight
-    return phi, float(rho * _wider_at_an_end(loss, r, len(phi)))
+    return phi, r, float(rho * _wider_at_an_end(loss, r, len(phi)))
 
 
 def least_factor(problem: Problem, r: np.ndarray, part: float) -> float:

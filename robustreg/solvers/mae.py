@@ -86,7 +86,7 @@ def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Asking[
     None if no crossover succeeds.
     """
     if _is_large(problem) and len(FAR) < options.max_iter - work.n_iter:
-        phi, rho = approach(problem, levelled(problem, phi), FAR, work)
+        phi, _, rho = approach(problem, levelled(problem, phi), FAR, work)
         return (yield from from_near(problem, phi, rho, options, work))
     return (yield from _optimal(problem, phi, r, options, work))
 

@@ -164,8 +164,8 @@ class SeveralFactors:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeveralInverses:
-    """The inverse of each diag(scale)^-1 M diag(scale)^-1, (K, m, m), with scale (K, m) the roots of
-    the diagonals; all are sound.
+    """The ``inverse`` of each diag(scale)^-1 M diag(scale)^-1, (K, m, m), with ``scale`` (K, m) the
+    roots of the diagonals; all are sound.
     """
 
     inverse: np.ndarray

@@ -74,9 +74,25 @@ def test_steps_that_do_not_contract_are_not_believed(loss):
         driven(problem, enough=False, changed=way_off)
 
 
+@losses
+@pytest.mark.parametrize("change", [None, "exact", "tiny units", "huge units"])
+def test_gradients_are_rough_where_float32_is_far_finer_than_the_pilot(loss, change):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, P))
+    noise = rng.standard_t(4, N)
+    y = X @ np.arange(1.0, P + 1.0) + (1e-6 if change == "exact" else 1.0) * noise
+    unit = {"tiny units": 1e-30, "huge units": 1e30}.get(change, 1.0)
+    source = make_source(X * np.append(unit, np.ones(P - 1)), y, None)
+    problem = all_rows(source, make_frame(source, True), loss, 0.0)
+    steps = moved_nearer(problem, OPTIONS, tally(), True)
+    assert next(steps).rough is (change is None)
+
+
 def test_no_level_begins_where_another_has_failed(monkeypatch):
     problem, levels = case(pinball(0.9))[2], Levels()
-    monkeypatch.setattr(pilots, "approach", lambda problem, phi, *_: (np.nan * phi, np.nan))
+    monkeypatch.setattr(
+        pilots, "approach", lambda problem, phi, *_: (np.nan * phi, problem.rows.y, np.nan)
+    )
     with pytest.raises(Refused, match="Most rows of a sample are fitted exactly"):
         pilot(problem, tally(), PART, levels=levels)
     assert levels.phi is None

@@ -77,7 +77,7 @@ def test_the_error_of_a_sample_is_the_one_that_samples_have(loss):
             loss,
             Quadratic(np.zeros((0, m)), np.zeros(m)),
         )
-        _, s = approach(problem, true, NEARBY, tally())
+        _, _, s = approach(problem, true, NEARBY, tally())
         phi = alone(core(problem, true)).phi
         errors.append(np.mean(np.square(Z @ (phi - true))))
         said.append(s * s)
@@ -89,7 +89,8 @@ def test_an_approach_ends_near_the_minimiser(loss):
     made = constructed(5, loss, n=3000, m=3, settled=False, penalty=False)
     made.problem.quadratic.h[:] *= 0.0
     best = alone(core(made.problem, made.phi)).phi
-    phi, s = approach(made.problem, best + 2.0, FAR, tally())
+    phi, r, s = approach(made.problem, best + 2.0, FAR, tally())
+    np.testing.assert_allclose(r, made.problem.rows.residual(phi), atol=1e-12)
     off = made.problem.rows.fitted(phi - best)
     assert np.sqrt(np.mean(np.square(off))) <= 3.0 * s
 
