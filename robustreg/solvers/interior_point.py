@@ -21,7 +21,7 @@ symmetric form, with G, and with relative measures only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,9 @@ def until_end(path: Iterator[Point]) -> Iterator[Point]:
         finite = np.abs(point.phi).max(initial=0.0) < DIVERGED
         if last is not None and (not finite or np.array_equal(last.a, point.a)):
             return
-        last = replace(point, gap=float(point.gap[0]))
-        yield last
+        point.gap = float(point.gap[0])
+        yield point
+        last = point
 
 
 def barrier_factor(problem: Problem, q: np.ndarray) -> linalg.Factor:
