@@ -7,9 +7,19 @@ proportion, are kept open. A step of Newton's method on the gradient of all rows
     H step = Z'(w psi(r)) - L'L phi,
 
 leads to the minimiser but for the errors of H, which is that of a sample (``hessian.py``). So a
-quarter of the sample and two steps end much nearer than the whole sample. What the second step
-moves fitted values by is a bound of what is left, if it is much less than the first did; if it is
-not, H is wrong, and the whole sample is taken.
+quarter of the sample and two steps end much nearer than the whole sample. If the second step is
+much shorter than the first, what is left is shorter again; if it is not, H is wrong, and the whole
+sample is taken.
+
+*What is left* has two parts. Let a step d have the length ||d||^2 = d'M d, M the mean of z z', so
+that it is how far it moves fitted values, root mean square. The errors of H leave of the second
+step what they left of the first, c ||d|| with c the ratio of the two. And at a corner the gradient
+is rough: it changes by jump z for each row whose residual changes its sign on the way. Of these
+there are about n f E|z'd| by chance, with f the density of residuals at 0 and E|z'd| =
+sqrt(2 / pi) ||d||. With the Hessian n f jump M they move phi by M^-1 z / (n f) each, in all by the
+mean square m E|z'd| / (n f). Together
+
+    left^2 = (c ||d||)^2 + sqrt(2 / pi) m ||d|| / (n f).
 """
 
 from __future__ import annotations
@@ -29,7 +39,9 @@ from .pilot import Levels, Pilot, pilot
 PART = 0.25  # of the usual sample
 STEPS = 2  # the second is the bound
 CONTRACTED = 0.5  # part of the first step that the second is at most, or H is wrong
-LEFT = 0.5  # part of the second step that is left at most
+LEFT = 0.5  # part of the second step that is left at most of a smooth loss
+# What is left at a corner varies from fit to fit, and a fix-up costs more than rows (measured).
+SAFE = 2.0
 ROUGH = 1e-3  # part of rho that rounding of residuals may be in a gradient
 MODERATE = 1e9  # units up to which float32 has a wide margin to its limits
 
@@ -58,14 +70,26 @@ def moved_nearer(
     for _ in range(STEPS):
         gradient = yield Pass(descent, problem.frame, (problem.loss, phi), rough)
         step = factor.solve(gradient - L.T @ (L @ phi))
-        lengths.append(float(np.sqrt(step @ (start.gram @ step))))
+        lengths.append(float(np.sqrt(step @ (start.gram @ step) / start.weight)))
         phi = phi + step
         tally.n_passes += 1
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)
     first, last = lengths
     if not last <= CONTRACTED * first:
         return _of_whole_sample(problem, tally, enough)
-    return replace(start, phi=phi, rho=LEFT * last / np.sqrt(start.weight))
+    left = _left_at_corner(problem, start, first, last) if problem.loss.is_corner else LEFT * last
+    return replace(start, phi=phi, rho=left)
+
+
+def _left_at_corner(problem: AllRows, start: Pilot, first: float, last: float) -> float:
+    """``left`` of the module, on the safe side, for steps of these lengths."""
+    assert start.factor is not None
+    assert start.hessian is not None
+    m, jump = len(start.phi), 2.0 * problem.loss.half_jump
+    density = start.weight * np.trace(start.factor.solve(start.hessian)) / (m * jump)
+    rough = np.sqrt(2.0 / np.pi) * m / (problem.source.n_rows * density)
+    of_first = last * last / first if first else 0.0
+    return float(SAFE * np.sqrt(of_first**2 + last * rough))
 
 
 def _may_be_rough(problem: AllRows, start: Pilot) -> bool:
