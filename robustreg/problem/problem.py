@@ -62,6 +62,8 @@ def _square(L: np.ndarray) -> np.ndarray:
     """L'L (m, m); at once if L (k, m) has an entry in each row at most, as where columns are the
     features themselves.
     """
+    if not len(L):
+        return np.zeros((L.shape[1], L.shape[1]))
     row, column = np.nonzero(L)
     if np.any(row[1:] == row[:-1]):
         return L.T @ L

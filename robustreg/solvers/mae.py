@@ -144,9 +144,12 @@ class Attempt:
 
 def _start(problem: Problem, phi: np.ndarray, r: np.ndarray) -> Start:
     """Where the path begins, from phi (m,) with residuals r (n,)."""
-    w = np.maximum(problem.rows.w, LIGHTEST)
+    w = problem.rows.w
+    if w.min(initial=1.0) < LIGHTEST:
+        w = np.maximum(w, LIGHTEST)
+        problem = replace(problem, rows=replace(problem.rows, w=w))
     scale = (w @ np.maximum(np.abs(r), LEAST_SCALE * rounding(problem, phi))) / w.sum()
-    return Start(replace(problem, rows=replace(problem.rows, w=w)), phi, r, scale)
+    return Start(problem, phi, r, scale)
 
 
 def _attempts(
