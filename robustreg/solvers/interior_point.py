@@ -58,12 +58,14 @@ class Start:
 
     @property
     def point(self) -> Point:
+        """The first one."""
         w, loss, pad = self.problem.rows.w, self.problem.loss, FIRST_PAD * self.scale
         vp, vm = np.maximum(self.r, 0.0) + pad, np.maximum(-self.r, 0.0) + pad
         return Point(self.phi, np.zeros(len(w)), loss.upper * w, -loss.lower * w, vp, vm)
 
     @property
     def least_value(self) -> float:
+        """The least that a gap is relative to."""
         return LEAST_VALUE * self.scale * self.problem.loss.steepest * self.problem.rows.w.sum()
 
 
@@ -138,6 +140,7 @@ def _sum(x: np.ndarray) -> np.ndarray:
 
 
 def _products(point: Point) -> np.ndarray:
+    """The sum of the complementary products, 0 at the end."""
     return _sum(point.vp * point.xu + point.vm * point.xl)
 
 

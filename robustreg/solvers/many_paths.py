@@ -3,7 +3,8 @@
 A step of a small problem is some hundred operations on short arrays, and Python costs more than
 they do. So the arrays of K problems are stacked, with an axis in front, and ``interior_point.py``
 makes one step of all of them. Shorter problems are filled with rows of zeros: each goes its own way
-to the centre, and moves no phi. Only the normal matrices are factored one after the other.
+to the centre, and moves no phi. The normal matrices are inverted together, or, where one is not
+well conditioned, factored one after the other.
 """
 
 from __future__ import annotations
@@ -21,30 +22,41 @@ from .interior_point import Point, Start, central_path, points, until_end, usabl
 
 LEAST = 3  # problems; fewer cost as much alone
 LARGEST = 50_000  # entries of Z, beyond which it is not Python that costs
+FILLED = 2.0  # times the rows that problems commonly have: more, and the others are mostly filling
 
 
 def central_paths(starts: list[Start]) -> list[Iterator[Point]]:
     """``central_path`` from each start."""
-    small = [k for k, start in enumerate(starts) if _is_small(start.problem)]
-    if len(small) < LEAST:
-        return [central_path(start) for start in starts]
-    some = [starts[k] for k in small]
-    several = _several([start.problem for start in some])
-    first = _stacked([start.point for start in some], several.n_rows)
-    least = np.array([[start.least_value] for start in some])
-    shared = itertools.tee(points(several, first, least, _factored), len(some))
-    found = dict(zip(small, shared, strict=True))
-    return [
-        until_end(_own(found[k], small.index(k), start.problem.rows.n_rows))
-        if k in found
-        else central_path(start)
-        for k, start in enumerate(starts)
-    ]
+    chosen = _small([start.problem for start in starts])
+    together = _together([starts[k] for k in chosen]) if len(chosen) >= LEAST else []
+    found = dict(zip(chosen, together, strict=False))
+    return [found[k] if k in found else central_path(start) for k, start in enumerate(starts)]
+
+
+def _small(problems: list[Problem]) -> list[int]:
+    """The numbers of those that are small and of much the same size."""
+    counts = np.array([problem.rows.n_rows for problem in problems])
+    small = np.array([_is_small(problem) for problem in problems], dtype=bool)
+    if not small.any():
+        return []
+    small &= counts <= FILLED * np.median(counts[small])
+    return np.flatnonzero(small).tolist()
 
 
 def _is_small(problem: Problem) -> bool:
     rows = problem.rows
     return not rows.is_sparse and 0 < rows.n_rows * rows.n_cols <= LARGEST
+
+
+def _together(starts: list[Start]) -> list[Iterator[Point]]:
+    """The paths of small problems. Points are made when the first of them asks."""
+    several = _several([start.problem for start in starts])
+    first = _stacked([start.point for start in starts], several.n_rows)
+    least = np.array([[start.least_value] for start in starts])
+    shared = itertools.tee(points(several, first, least, _factored), len(starts))
+    counts = [start.problem.rows.n_rows for start in starts]
+    each = enumerate(zip(shared, counts, strict=True))
+    return [until_end(_own(path, k, n)) for k, (path, n) in each]
 
 
 def _own(path: Iterator[Point], k: int, n: int) -> Iterator[Point]:

@@ -92,12 +92,19 @@ def test_large_problems_and_two_small_ones_go_alone(steps, monkeypatch):
     monkeypatch.setattr(many_paths, "LARGEST", 4 * 50)  # entries of 50 rows
     central_paths(some)
     assert steps == {"alone": 6, "several": 0}
-    monkeypatch.setattr(many_paths, "LARGEST", 4 * 60 - 1)
+    monkeypatch.setattr(many_paths, "LARGEST", 4 * 60 - 1)  # of 60 rows, but one
     monkeypatch.setattr(many_paths, "LEAST", 2)
     mixed = ends(central_paths(some))
     assert steps == {"alone": 8, "several": 1}
     for (_, point), start in zip(mixed, some, strict=True):
         np.testing.assert_allclose(point.phi, ends([central_path(start)])[0][1].phi, atol=1e-9)
+
+
+def test_one_that_is_far_larger_than_the_others_goes_alone(steps):
+    some = starts(sizes=(60, 60, 300, 60))
+    found = ends(central_paths(some))
+    assert steps == {"alone": 1, "several": 1}
+    assert all(point.gap <= 1e-12 for _, point in found)
 
 
 def test_paths_may_be_followed_in_any_order():
