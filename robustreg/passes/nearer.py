@@ -12,14 +12,15 @@ much shorter than the first, what is left is shorter again; if it is not, H is w
 sample is taken.
 
 *What is left* has two parts. Let a step d have the length ||d||^2 = d'M d, M the mean of z z', so
-that it is how far it moves fitted values, root mean square. The errors of H leave of the second
-step what they left of the first, c ||d|| with c the ratio of the two. And at a corner the gradient
+that it is how far it moves fitted values, root mean square. If for the errors of H each step is c
+times the last one, as the second was, those that would follow the second step d add up to c / (1 -
+c) ||d||. And at a corner the gradient
 is rough: it changes by jump z for each row whose residual changes its sign on the way. Of these
 there are about n f E|z'd| by chance, with f the density of residuals at 0 and E|z'd| =
 sqrt(2 / pi) ||d||. With the Hessian n f jump M they move phi by M^-1 z / (n f) each, in all by the
 mean square m E|z'd| / (n f). Together
 
-    left^2 = (c ||d||)^2 + sqrt(2 / pi) m ||d|| / (n f).
+    left^2 = (c / (1 - c) ||d||)^2 + sqrt(2 / pi) m ||d|| / (n f).
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def _left_at_corner(problem: AllRows, start: Pilot, first: float, last: float) -
     m, jump = len(start.phi), 2.0 * problem.loss.half_jump
     density = start.weight * np.trace(start.factor.solve(start.hessian)) / (m * jump)
     rough = np.sqrt(2.0 / np.pi) * m / (problem.source.n_rows * density)
-    of_first = last * last / first if first else 0.0
-    return float(SAFE * np.sqrt(of_first**2 + last * rough))
+    c = last / first if first else 0.0
+    return float(SAFE * np.sqrt((c / (1.0 - c) * last) ** 2 + rough * last))
 
 
 def _may_be_rough(problem: AllRows, start: Pilot) -> bool:

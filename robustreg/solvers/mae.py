@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -30,6 +31,9 @@ STALLED_GAP = 1e-22
 EXACT_GAP = 1e-14
 # Of weights up to 2; the path need not tell lighter rows apart, the crossover does.
 LIGHTEST = 1e-14
+# Crossovers that a small problem has: nearly always the first one succeeds, or else one of the next
+# twenty.
+TRIES = 30
 # Iterations in which the gap has to be halved, or the path has stalled.
 PATIENCE = 30
 # Rows per column, and entries of Z, from which narrowing the problem first is faster; with fewer it
@@ -106,10 +110,13 @@ def from_near(
 
 
 def _optimal(problem: Problem, phi, r, options: Options, work: Tally) -> Asking[Pair | None]:
-    """The first pair that satisfies the conditions of a crossover, or None."""
+    """The first pair that satisfies the conditions of a crossover, or None.
+
+    Where open rows were chosen badly there is none, and all would be tried in vain.
+    """
     start = _start(problem, phi, r)
     path = yield start
-    tries = _attempts(problem, start, path, options, work)
+    tries = islice(_attempts(problem, start, path, options, work), TRIES)
     return next((attempt.pair for attempt in tries if attempt.right), None)
 
 
