@@ -22,6 +22,7 @@ from .interior_point import Point, Start, central_path, points, until_end, usabl
 
 LEAST = 3  # problems; fewer cost as much alone
 LARGEST = 50_000  # entries of Z, beyond which it is not Python that costs
+COMMON = 14  # points; a step more of all problems costs more than one of those that go on
 FILLED = 2.0  # times the rows that problems commonly have: more, and the others are mostly filling
 
 
@@ -54,16 +55,20 @@ def _together(starts: list[Start]) -> list[Iterator[Point]]:
     first = _stacked([start.point for start in starts], several.n_rows)
     least = np.array([[start.least_value] for start in starts])
     shared = itertools.tee(points(several, first, least, _factored), len(starts))
-    counts = [start.problem.rows.n_rows for start in starts]
-    each = enumerate(zip(shared, counts, strict=True))
-    return [until_end(_own(path, k, n)) for k, (path, n) in each]
+    each = enumerate(zip(shared, starts, strict=True))
+    return [until_end(_own(path, k, start)) for k, (path, start) in each]
 
 
-def _own(path: Iterator[Point], k: int, n: int) -> Iterator[Point]:
-    """The points of problem number k, of n rows."""
-    for p in path:
+def _own(path: Iterator[Point], k: int, start: Start) -> Iterator[Point]:
+    """The points of problem number k, alone from where few others go on."""
+    own, n = start.point, start.problem.rows.n_rows
+    for p in itertools.islice(path, COMMON):
         rows = (part[k, :n] for part in (p.a, p.xu, p.xl, p.vp, p.vm))
-        yield Point(p.phi[k], *rows, gap=p.gap[k])
+        own = Point(p.phi[k], *rows, gap=p.gap[k])
+        yield own
+    alone = points(start.problem, own, start.least_value)
+    next(alone)  # its first point is that one
+    yield from alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,7 +46,7 @@ def steps(monkeypatch):
         return counted
 
     monkeypatch.setattr(many_paths, "central_path", watched("alone", central_path))
-    monkeypatch.setattr(many_paths, "points", watched("several", many_paths.points))
+    monkeypatch.setattr(many_paths, "_together", watched("several", many_paths._together))
     return made
 
 
@@ -54,7 +54,7 @@ def steps(monkeypatch):
 def test_problems_of_one_size_take_the_steps_of_each_alone(penalty, steps):
     some = starts(penalty, (60, 60, 60, 60))
     found, alone = ends(central_paths(some)), ends(map(central_path, some))
-    assert steps == {"alone": 0, "several": 1}
+    assert steps["alone"] == 0
     for (count, mine), (its_count, its) in zip(found, alone, strict=True):
         assert count == its_count
         np.testing.assert_allclose(mine.phi, its.phi, atol=1e-9)
@@ -98,6 +98,16 @@ def test_large_problems_and_two_small_ones_go_alone(steps, monkeypatch):
     assert steps == {"alone": 8, "several": 1}
     for (_, point), start in zip(mixed, some, strict=True):
         np.testing.assert_allclose(point.phi, ends([central_path(start)])[0][1].phi, atol=1e-9)
+
+
+def test_a_long_path_goes_on_alone(monkeypatch):
+    some = starts(penalty=True)
+    whole = ends(central_paths(some))
+    monkeypatch.setattr(many_paths, "COMMON", 4)
+    for (count, point), (its_count, its) in zip(ends(central_paths(some)), whole, strict=True):
+        assert 4 < count <= its_count + 1
+        assert point.gap <= 1e-12
+        np.testing.assert_allclose(point.phi, its.phi, atol=1e-9)
 
 
 def test_one_that_is_far_larger_than_the_others_goes_alone(steps):
