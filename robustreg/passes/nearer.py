@@ -38,13 +38,16 @@ from .in_step import Pass, Steps
 from .pilot import Levels, Pilot, pilot
 
 PART = 0.25  # of the usual sample
-STEPS = 2  # the second is the bound
+STEPS = 2  # the ratio of the two tells how much is left
 CONTRACTED = 0.5  # part of the first step that the second is at most, or H is wrong
 LEFT = 0.5  # part of the second step that is left at most of a smooth loss
-# What is left at a corner varies from fit to fit, and a fix-up costs more than rows (measured).
+# Times what is left at a corner, as it varies from fit to fit: fix-ups cost more than rows that are
+# kept in vain (measured).
 SAFE = 2.0
 ROUGH = 1e-3  # part of rho that rounding of residuals may be in a gradient
-MODERATE = 1e9  # units up to which float32 has a wide margin to its limits
+# Scale of a column or of y, or its inverse: up to it values are far from the limits of float32,
+# which are 1e38 and 1e-38.
+IN_FLOAT32 = 1e9
 
 
 def moved_nearer(
@@ -67,7 +70,7 @@ def moved_nearer(
         return _of_whole_sample(problem, tally, enough)
     L, phi, lengths = problem.penalty_root, start.phi, []
     factor = linalg.factor(start.hessian * problem.source.weight + L.T @ L)
-    rough = _may_be_rough(problem, start)
+    rough = _float32_will_do(problem, start)
     for _ in range(STEPS):
         gradient = yield Pass(descent, problem.frame, (problem.loss, phi), rough)
         step = factor.solve(gradient - L.T @ (L @ phi))
@@ -93,12 +96,12 @@ def _left_at_corner(problem: AllRows, start: Pilot, first: float, last: float) -
     return float(SAFE * np.sqrt((c / (1.0 - c) * last) ** 2 + rough * last))
 
 
-def _may_be_rough(problem: AllRows, start: Pilot) -> bool:
+def _float32_will_do(problem: AllRows, start: Pilot) -> bool:
     """Whether float32 tells residuals, and so gradients, far better than the pilot does."""
     frame = problem.frame
     noise = np.finfo(np.float32).eps * (1.0 + np.abs(start.phi).sum())
     units = np.append(frame.inverse_scale, frame.y_scale)
-    in_range = np.all((units > 1.0 / MODERATE) & (units < MODERATE))
+    in_range = np.all((units > 1.0 / IN_FLOAT32) & (units < IN_FLOAT32))
     return bool(noise <= ROUGH * start.rho and in_range)
 
 

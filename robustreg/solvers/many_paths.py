@@ -20,16 +20,19 @@ from ..numerics import linalg
 from ..problem.problem import Problem
 from .interior_point import Point, Start, central_path, points, until_end, usable_factor
 
-LEAST = 3  # problems; fewer cost as much alone
-LARGEST = 50_000  # entries of Z, beyond which it is not Python that costs
-COMMON = 14  # points; a step more of all problems costs more than one of those that go on
-FILLED = 2.0  # times the rows that problems commonly have: more, and the others are mostly filling
+LEAST_PATHS = 3  # fewer problems cost as much alone
+MOST_ENTRIES = 50_000  # of a problem's Z: in larger ones it is not Python that costs
+# Points of a path that are made with the others'. Most paths are shorter, and for the few that are
+# not a step of all problems costs more than their own (measured).
+COMMON = 14
+# Times the median number of rows: a problem with more would make the others mostly filling.
+FILLED = 2.0
 
 
 def central_paths(starts: list[Start]) -> list[Iterator[Point]]:
     """``central_path`` from each start."""
     chosen = _small([start.problem for start in starts])
-    together = _together([starts[k] for k in chosen]) if len(chosen) >= LEAST else []
+    together = _together([starts[k] for k in chosen]) if len(chosen) >= LEAST_PATHS else []
     found = dict(zip(chosen, together, strict=False))
     return [found[k] if k in found else central_path(start) for k, start in enumerate(starts)]
 
@@ -46,7 +49,7 @@ def _small(problems: list[Problem]) -> list[int]:
 
 def _is_small(problem: Problem) -> bool:
     rows = problem.rows
-    return not rows.is_sparse and 0 < rows.n_rows * rows.n_cols <= LARGEST
+    return not rows.is_sparse and 0 < rows.n_rows * rows.n_cols <= MOST_ENTRIES
 
 
 def _together(starts: list[Start]) -> list[Iterator[Point]]:

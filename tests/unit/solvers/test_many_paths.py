@@ -89,11 +89,11 @@ def test_large_problems_and_two_small_ones_go_alone(steps, monkeypatch):
     some = starts()
     assert len(ends(central_paths(some[:2]))) == 2
     assert steps == {"alone": 2, "several": 0}
-    monkeypatch.setattr(many_paths, "LARGEST", 4 * 50)  # entries of 50 rows
+    monkeypatch.setattr(many_paths, "MOST_ENTRIES", 4 * 50)  # entries of 50 rows
     central_paths(some)
     assert steps == {"alone": 6, "several": 0}
-    monkeypatch.setattr(many_paths, "LARGEST", 4 * 60 - 1)  # of 60 rows, but one
-    monkeypatch.setattr(many_paths, "LEAST", 2)
+    monkeypatch.setattr(many_paths, "MOST_ENTRIES", 4 * 60 - 1)  # of 60 rows, but one
+    monkeypatch.setattr(many_paths, "LEAST_PATHS", 2)
     mixed = ends(central_paths(some))
     assert steps == {"alone": 8, "several": 1}
     for (_, point), start in zip(mixed, some, strict=True):
