@@ -7,7 +7,7 @@ import pytest
 
 from robustreg.problem.losses import ABSOLUTE, pinball
 from robustreg.solvers import many_paths
-from robustreg.solvers.interior_point import Start, central_path
+from robustreg.solvers.interior_point import Start, central_path, usable_factor
 from robustreg.solvers.many_paths import central_paths
 from unit.constructed import constructed
 
@@ -125,3 +125,27 @@ def test_paths_may_be_followed_in_any_order():
     for (count, point), (its_count, its) in zip(found, other, strict=True):
         assert count == its_count
         np.testing.assert_array_equal(point.phi, its.phi)
+
+
+def test_normal_matrices_are_factored_each_alone_only_if_one_is_not_well_conditioned(monkeypatch):
+    some, alone = starts(sizes=(60, 60, 60, 60)), []
+
+    def counted(*arguments):
+        alone.append(arguments)
+        return usable_factor(*arguments)
+
+    monkeypatch.setattr(many_paths, "usable_factor", counted)
+    several = many_paths._several([start.problem for start in some])
+    q = np.random.default_rng(0).uniform(0.5, 2.0, (4, 60))
+    b = np.random.default_rng(1).standard_normal((4, 4))
+
+    def solved():
+        M = several.rows.gram(q) + several.quadratic.G
+        return many_paths._factored(several, q).solve(b), np.linalg.solve(M, b[:, :, None])[:, :, 0]
+
+    np.testing.assert_allclose(*solved(), rtol=1e-12)
+    assert not alone
+    q[1, 3:] = 1e-16  # three rows for four columns
+    x, expected = solved()
+    assert len(alone) == 4
+    np.testing.assert_allclose(x[[0, 2, 3]], expected[[0, 2, 3]], rtol=1e-12)
