@@ -88,6 +88,8 @@ NEWTON_STEPS = 20
 PILOT_DECREMENT = 0.1
 # A decrement, in units of m rho^2, that is about rho'^2 / 30: what is left is a sixth of rho'.
 NARROW_DECREMENT = 0.01
+# Steps with the same Hessian at most.
+SAME_HESSIAN = 3
 # A smooth loss is not smoothed to a piece that is less than so many times wider: little would be
 # gained.
 LEAST_FACTOR = 4.0
@@ -245,9 +247,7 @@ def narrowed(
         return (yield from core(problem, phi))
     # 1. The smoothed problem, and how far off its minimiser is.
     smoothed = problem.smoothed(k)
-    r, enough = problem.rows.residual(phi), NARROW_DECREMENT * rho * rho * m
-    steps = min(NEWTON_STEPS, options.max_iter - work.n_iter)
-    phi = newton(smoothed, phi, r, options, work, steps, enough).phi
+    phi = near_minimiser(smoothed, phi, NARROW_DECREMENT * rho * rho * m, options, work)
     r = problem.rows.residual(phi)
     error, reach = _error(smoothed, r)
     if error is None:
@@ -275,6 +275,34 @@ def narrowed(
             return Pair(pair.phi, u)
         kept |= wrong
     return (yield from core(problem, phi))
+
+
+def near_minimiser(
+    smoothed: Problem, phi: np.ndarray, enough: float, options: Options, work: Tally
+) -> np.ndarray:
+    """phi (m,) from where a Newton step has a decrement of about ``enough`` at most.
+
+    A few steps with the Hessian of the start will do where it is near: if each decrement is c times
+    the last one, the next is c times this one. Where c is not small it is Newton's method.
+    """
+    rows, loss, last = smoothed.rows, smoothed.loss, 0.0
+    r = rows.residual(phi)
+    factor = smoothed.factor(rows.w * loss.curved(r))
+    steps = min(NEWTON_STEPS, options.max_iter - work.n_iter)
+    for _ in range(min(SAME_HESSIAN, steps) if factor.sound else 0):
+        descent = smoothed.descent(loss.slope(r), phi)
+        step = factor.solve(descent)
+        decrement = float(step @ descent)
+        c = min(decrement / last, 1.0) if last else 1.0
+        if last and c == 1.0:
+            break
+        work.n_iter += 1
+        phi = phi + step
+        if c * decrement <= enough:
+            return phi
+        r, last = rows.residual(phi), decrement
+        steps -= 1
+    return newton(smoothed, phi, r, options, work, steps, enough).phi
 
 
 def _through_ties(problem: Problem, phi, r, k: float) -> Pair | None:

@@ -8,7 +8,15 @@ from robustreg.problem.losses import ABSOLUTE, corner, huber, smooth
 from robustreg.problem.problem import Problem, Quadratic
 from robustreg.solvers import solve
 from robustreg.solvers.asking import alone
-from robustreg.solvers.continuation import FAR, NEARBY, approach, narrowed, quantile, sharpened
+from robustreg.solvers.continuation import (
+    FAR,
+    NEARBY,
+    approach,
+    narrowed,
+    near_minimiser,
+    quantile,
+    sharpened,
+)
 from unit.constructed import CORNERS, OPTIONS, SMOOTH, constructed, tally, value
 
 bounded = pytest.mark.parametrize(
@@ -93,6 +101,25 @@ def test_an_approach_ends_near_the_minimiser(loss):
     np.testing.assert_allclose(r, made.problem.rows.residual(phi), atol=1e-12)
     off = made.problem.rows.fitted(phi - best)
     assert np.sqrt(np.mean(np.square(off))) <= 3.0 * s
+
+
+@bounded
+@pytest.mark.parametrize(
+    ("off", "most"), [(0.02, 3), (0.1, 5), (30.0, 30)], ids=["near", "off", "far"]
+)
+def test_a_smoothed_minimiser_is_near_whatever_the_start(loss, off, most):
+    """The decrement of a Newton step there, by a naive Hessian, is about what is enough; from near
+    it takes few steps.
+    """
+    made = constructed(8, loss, n=3000, m=5, settled=False, penalty=False)
+    smoothed, work, enough = made.problem.smoothed(0.2), tally(), 1e-3
+    phi = near_minimiser(smoothed, made.phi + off, enough, OPTIONS, work)
+    rows = smoothed.rows
+    r, Z = rows.residual(phi), rows.take(slice(None))
+    descent = Z.T @ (rows.w * smoothed.loss.slope(r)) + smoothed.quadratic.h
+    H = Z.T @ (Z * (rows.w * smoothed.loss.curved(r))[:, None])
+    assert descent @ np.linalg.solve(H, descent) <= 5.0 * enough
+    assert work.n_iter <= most
 
 
 @pytest.mark.parametrize("loss", SMOOTH.values(), ids=SMOOTH.keys())
