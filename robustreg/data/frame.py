@@ -86,8 +86,11 @@ class Frame:
         return np.diag(self.inverse_scale) if self.independent is None else self.independent.B
 
     # -- a part in these coordinates ----------------------------------------------------------
-    def centred(self, part: Part):
-        """C (k, p) of a part."""
+    def centred(self, part: Part, out: np.ndarray | None = None):
+        """C (k, p) of a part; of a dense one written to ``out``, which may be float32, if given."""
+        if out is not None:
+            shift = 0.0 if self.shift is None else self.shift
+            return np.subtract(part.X, shift, out=out, casting="same_kind")
         if self.shift is None:
             return part.X
         return shifted(part.X, self.shift) if issparse(part.X) else part.X - self.shift

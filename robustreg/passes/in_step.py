@@ -12,7 +12,7 @@ at once wait for the interpreter longer than they save (measured).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -86,12 +86,16 @@ def kernel_of(some: list[Pass]) -> Callable[[Part], Any]:
 def answers(part: Part, frame: Frame, groups: list[list[int]], kernels: list) -> Records:
     """The records that the ``kernels`` of groups of targets make of a part.
 
-    The frames of all have the columns of ``frame``.
+    The frames of all have the columns of ``frame``. Kernels of one fit share what is centred.
     """
-    C, records, one_y = frame.centred(part), [], not part.y.strides[0]
+    records, one_y = [], not part.y.strides[0]
+    C = frame.centred(part) if any(len(group) == 1 for group in groups) else None
     for group, kernel in zip(groups, kernels, strict=True):
-        y = part.y[group[0]] if len(group) == 1 else part.y[:1] if one_y else part.y[group]
-        records.append(kernel(Part(C, y, part.w, part.begin)))
+        if len(group) == 1:
+            own = replace(part, X=C, y=part.y[group[0]])
+        else:
+            own = replace(part, y=part.y[:1] if one_y else part.y[group])
+        records.append(kernel(own))
     return Records(records)
 
 

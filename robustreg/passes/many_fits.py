@@ -25,7 +25,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..data.blocks import rows_of
 from ..data.frame import Frame
 from ..data.source import Part, Sums
 from ..problem.losses import Loss
@@ -41,32 +40,32 @@ LEAST_FITS = 3  # for fewer a product of matrices gains nothing
 class Fits:
     """K fits with ``frames``, of the same columns, and ``losses``, each at its phi (m,).
 
-    X of a part is C, y (K, k) or one row for all. What is computed has the ``dtype``.
+    y of a part is (K, k), or one row for all. What is computed has the ``dtype``.
     """
 
     def __init__(
         self, frames: Frames, losses: Losses, phis: Sequence[np.ndarray], dtype: Any = np.float64
     ):
-        frame, rank = frames[0], frames[0].rank
+        self.frame, rank = frames[0], frames[0].rank
         self.y_shift = np.array([[frame.y_shift] for frame in frames])
         self.y_scale = np.array([frame.y_scale for frame in frames])
         self.lower = np.array([loss.lower for loss in losses])
         self.jump = np.array([loss.upper for loss in losses]) - self.lower
         Phi = self.y_scale[:, None] * np.stack(phis)
-        intercepts = Phi[:, rank:] if frame.intercept else np.zeros((len(Phi), 1))
+        intercepts = Phi[:, rank:] if self.frame.intercept else np.zeros((len(Phi), 1))
         ones = np.ones_like(intercepts)
         # What R is of the columns of D.
-        factors = np.hstack([-frame.spread(Phi[:, :rank]), -intercepts, ones])
+        factors = np.hstack([-self.frame.spread(Phi[:, :rank]), -intercepts, ones])
         self.factors = factors.astype(dtype)
-        self.places, self.units = frame.places, np.append(frame.unit, np.ones(int(frame.intercept)))
+        unit, ones = self.frame.unit, np.ones(int(self.frame.intercept))
+        self.places, self.units = self.frame.places, np.append(unit, ones)
 
     def at(self, part: Part) -> Evaluated:
         """R, A and D of a part."""
         k, p = part.X.shape
         D = np.empty((k, p + 2), self.factors.dtype)
-        D[:, :p], D[:, p], D[:, p + 1] = part.X, 1.0, 0.0
-        if len(part.y) == 1:
-            D[:, p + 1] = part.y[0] - self.y_shift[0]
+        self.frame.centred(part, out=D[:, :p])
+        D[:, p], D[:, p + 1] = 1.0, part.y[0] - self.y_shift[0] if len(part.y) == 1 else 0.0
         R = np.dot(self.factors, D.T)
         if len(part.y) > 1:
             R += part.y - self.y_shift
@@ -185,7 +184,7 @@ class Settling:
         # 1. Rows that stay open.
         fit, rows = np.divmod(np.flatnonzero(np.abs(R) < self.width), R.shape[1])
         r, w = R[fit, rows] / self.fits.y_scale[fit], part.weights[rows]
-        opened = OpenRows(fit, rows + part.begin, rows_of(part.X, rows), r, w)
+        opened = OpenRows(fit, rows + part.begin, seen.D[rows, : part.X.shape[1]], r, w)
         # 2. The sums over the others.
         seen.leave_out(fit, rows)
         sums, counts = seen.sums(), np.bincount(fit, minlength=len(R))
@@ -244,7 +243,7 @@ def of_many(
 ) -> Callable[[Part], Any]:
     """The kernel of fits with these ``frames``, whose passes have the same ``kernel``.
 
-    X of its parts is C, y (K, k) or one row for all. A gradient may be ``rough``.
+    y of its parts is (K, k), or one row for all. A gradient may be ``rough``.
     """
     losses, *others = zip(*arguments, strict=True)
     if kernel is descent:

@@ -19,7 +19,7 @@ N, P, LEVELS = 400, 3, (0.1, 0.5, 0.6, 0.95)
 
 
 def case(weighted, intercept=True, seed=0):
-    """(a part with centred columns, one problem and one phi for each level)."""
+    """(a part, one problem and one phi for each level)."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((N, P)) + np.array([0.0, 0.0, 30.0])
     y = X @ [1.0, -2.0, 0.3] + rng.standard_t(2, N)
@@ -30,14 +30,13 @@ def case(weighted, intercept=True, seed=0):
         all_rows(source, frame, pinball(level), 0.0).in_units(2.0 ** (k - 2))
         for k, level in enumerate(LEVELS)
     ]
-    C = frame.centred(Part(X, y, w))
     phis = [rng.standard_normal(frame.n_cols) / problem.frame.y_scale for problem in problems]
-    return Part(C, Y, w, 1000), problems, phis
+    return Part(X, Y, w, 1000), problems, phis
 
 
 def alone(part, asked, k):
     own = Part(part.X, part.y[k], part.w, part.begin)
-    return asked.kernel(own, asked.frame.of_centred(), *asked.arguments)
+    return asked.kernel(own, asked.frame, *asked.arguments)
 
 
 def assert_alike(found, expected):
