@@ -74,7 +74,8 @@ class Point:
     """An interior point: phi (m,), dual a, slacks xu, xl, residual parts vp, vm (n,), relative gap.
 
     The slacks are carried along: w upper - a would lose them to rounding near the end of the path.
-    Of several problems at once each array has an axis more in front, and the gap is (k, 1).
+    ``ended``: numbers have overflowed, or a is that of the last point. Of several problems at once
+    each array has an axis more in front, and ``gap`` and ``ended`` are (k, 1).
     """
 
     phi: np.ndarray
@@ -84,6 +85,7 @@ class Point:
     vp: np.ndarray
     vm: np.ndarray
     gap: Any = np.inf
+    ended: Any = False
 
 
 def central_path(start: Start) -> Iterator[Point]:
@@ -93,14 +95,11 @@ def central_path(start: Start) -> Iterator[Point]:
 
 def until_end(path: Iterator[Point]) -> Iterator[Point]:
     """The points of a path as long as they are finite and differ from the last one."""
-    last = None
     for point in path:
-        finite = np.abs(point.phi).max(initial=0.0) < DIVERGED
-        if last is not None and (not finite or np.array_equal(last.a, point.a)):
+        if point.ended:
             return
         point.gap = float(point.gap[0])
         yield point
-        last = point
 
 
 def barrier_factor(problem: Problem, q: np.ndarray) -> linalg.Factor:
@@ -166,7 +165,8 @@ def _step(problem, point: Point, r: np.ndarray, factored) -> Point:
     step = _direction(problem, factor, point, q, rp, rd, cu, cl)
     # 4. Step; a quadratic term couples the primal and the dual one.
     moved = _move(point, step, together=not quadratic.flat)[0]
-    moved.phi = np.where(finite, moved.phi, np.nan)
+    near = np.abs(moved.phi).max(axis=-1, keepdims=True, initial=0.0) < DIVERGED
+    moved.ended = ~(finite & near) | (moved.a == a).all(axis=-1, keepdims=True)
     return moved
 
 

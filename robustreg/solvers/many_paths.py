@@ -67,7 +67,7 @@ def _own(path: Iterator[Point], k: int, start: Start) -> Iterator[Point]:
     own, n = start.point, start.problem.rows.n_rows
     for p in itertools.islice(path, COMMON):
         rows = (part[k, :n] for part in (p.a, p.xu, p.xl, p.vp, p.vm))
-        own = Point(p.phi[k], *rows, gap=p.gap[k])
+        own = Point(p.phi[k], *rows, gap=p.gap[k], ended=p.ended[k])
         yield own
     alone = points(start.problem, own, start.least_value)
     next(alone)  # its first point is that one
@@ -156,7 +156,8 @@ def _stacked(first: list[Point], n: int) -> Point:
 
     a = _filled([point.a for point in first], n, 0.0)
     phi = np.stack([point.phi for point in first])
-    return Point(phi, a, filled("xu"), filled("xl"), filled("vp"), filled("vm"))
+    ended = np.zeros((len(first), 1), dtype=bool)
+    return Point(phi, a, filled("xu"), filled("xl"), filled("vp"), filled("vm"), ended=ended)
 
 
 def _filled(parts: list[np.ndarray], n: int, value: float) -> np.ndarray:
