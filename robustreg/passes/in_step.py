@@ -1,9 +1,9 @@
 """Fits that go in step: they ask for their passes together, and one sweep answers them all.
 
 A fit in passes is a generator. It yields a ``Pass``, what it wants to know of all rows, and is sent
-the sum of the records; or the start of a central path, and is sent its points (``asking.py``). In a
-sweep for several fits a part is read, and centred, once. Fits that ask the same of it are answered
-together (``many_fits.py``), others each with its own target.
+the sum of the records; or ``Near``, the small problem of its open rows, and is sent its optimal
+pair, or None (``solvers/many_corners.py``). In a sweep for several fits a part is read once. Fits
+that ask the same of it are answered together (``many_fits.py``), others each with its own target.
 
 Between passes one fit computes after the other: what they compute is small, and threads that do it
 at once wait for the interpreter longer than they save (measured).
@@ -19,8 +19,7 @@ import numpy as np
 
 from ..data.frame import Frame
 from ..data.source import Dependent, Part, Refused, Source, Sums, sweep
-from ..solvers.interior_point import Start
-from ..solvers.many_paths import central_paths
+from ..solvers.many_corners import Near, optimal_pairs
 from .many_fits import LEAST_FITS, is_one_of_many, of_many
 
 T = TypeVar("T")
@@ -39,7 +38,7 @@ class Pass:
     rough: bool = False
 
 
-Steps = Generator[Pass | Start, Any, T]
+Steps = Generator[Pass | Near, Any, T]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,11 +116,11 @@ def in_step(source: Source, fits: list[Steps[T]]) -> list[T | Refused]:
 def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
     """The next pass of each fit that is ``sent`` an answer; what others return goes to ``found``.
 
-    Paths that they ask for are made at once.
+    Small problems that they ask for are solved at once.
     """
     passes = {}
     while sent:
-        starts = {}
+        problems = {}
         for k, answer in sent.items():
             try:
                 asked = fits[k].send(answer)
@@ -132,8 +131,8 @@ def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
             except Refused as reason:
                 found[k] = reason
             else:
-                (passes if isinstance(asked, Pass) else starts)[k] = asked
-        sent = dict(zip(starts, central_paths(list(starts.values())), strict=True))
+                (passes if isinstance(asked, Pass) else problems)[k] = asked
+        sent = dict(zip(problems, optimal_pairs(list(problems.values())), strict=True))
     return passes
 
 

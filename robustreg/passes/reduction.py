@@ -41,6 +41,7 @@ from ..problem.losses import corner
 from ..problem.problem import Problem, Quadratic
 from ..problem.solution import Options, Pair, Tally
 from ..solvers.canonical import Choice, canonical
+from ..solvers.many_corners import IN_COMMON, Near
 from ..solvers.solve import from_far, from_near, from_start
 from .all_rows import AllRows, Outcome
 from .gap import DISTANT, gap_of, outcome_of, proved
@@ -262,9 +263,12 @@ def _core(
         noise = problem.frame.rounding(options.start)
         pair = from_start(small, options.start - left.base, noise, options, tally)
     if pair is None and start.rows is not None:
-        pair = yield from from_far(small, *_nearer(small, options, left.base), options, tally)
+        pair = from_far(small, *_nearer(small, options, left.base), options, tally)
     elif pair is None:
-        pair = yield from from_near(small, near, off, options, tally)
+        if options.max_iter - tally.n_iter >= IN_COMMON:
+            pair = yield Near(small, near, off, tally)
+        if pair is None:
+            pair = from_near(small, near, off, options, tally)
     if pair is None:
         raise Refused("The problem of the open rows was not solved.")
     return _chosen(problem, small, pair, left), pair

@@ -50,7 +50,6 @@ from ..numerics import linalg
 from ..problem.losses import Loss
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
-from .asking import Asking
 from .crossover import Guess, crossover
 from .newton import Hessian, line_search, newton
 from .ties import ties
@@ -226,7 +225,7 @@ def sharpened(
     return phi, r
 
 
-Core = Callable[[Problem, np.ndarray], Asking[Pair | None]]
+Core = Callable[[Problem, np.ndarray], Pair | None]
 
 
 def narrowed(
@@ -236,7 +235,7 @@ def narrowed(
     core: Core,
     options: Options,
     work: Tally,
-) -> Asking[Pair | None]:
+) -> Pair | None:
     """The optimal pair from phi (m,), whose fitted values are about rho off.
 
     ``core(problem, phi)``, an optimal pair or None, solves the last problem; None if it fails.
@@ -244,7 +243,7 @@ def narrowed(
     loss, m, k = problem.loss, problem.rows.n_cols, rho / problem.loss.half_jump
     least = 0.0 if loss.is_corner else LEAST_FACTOR
     if problem.rows.n_rows <= CORE_ROWS * m + 100 or k <= least:
-        return (yield from core(problem, phi))
+        return core(problem, phi)
     # 1. The smoothed problem, and how far off its minimiser is.
     smoothed = problem.smoothed(k)
     phi = near_minimiser(smoothed, phi, NARROW_DECREMENT * rho * rho * m, options, work)
@@ -261,12 +260,12 @@ def narrowed(
     nearest = np.partition(outside, CORE_ROWS * m)[CORE_ROWS * m]
     kept = outside <= max(WIDTH * error, nearest)
     if 2 * np.count_nonzero(kept) > len(r):
-        return (yield from core(problem, phi))
+        return core(problem, phi)
     # 3. Solve for the others; open rows that are no longer on their side.
     for _ in range(ROUNDS):
         u = loss.pull(side)
         fewer = problem.settled(kept, u)
-        pair = yield from narrowed(fewer, phi, error, core, options, work)
+        pair = narrowed(fewer, phi, error, core, options, work)
         if pair is None:
             break
         wrong = ~kept & (loss.slack(problem.rows.residual(pair.phi), side) < 0.0)
@@ -274,7 +273,7 @@ def narrowed(
             u[kept] = pair.u
             return Pair(pair.phi, u)
         kept |= wrong
-    return (yield from core(problem, phi))
+    return core(problem, phi)
 
 
 def near_minimiser(

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
-from .asking import Asking, alone
 from .continuation import narrowed, sharpened
 from .mse import least_squares, start
 from .newton import NEARLY_ROUNDING, newton
@@ -60,10 +59,9 @@ def from_near(problem: Problem, phi, rho: float, options: Options, work: Tally) 
     None if the iterations of the options are not enough.
     """
 
-    def core(problem: Problem, phi: np.ndarray) -> Asking[Pair | None]:
-        yield from ()  # there is nothing to ask
+    def core(problem: Problem, phi: np.ndarray) -> Pair | None:
         r, most = problem.rows.residual(phi), options.max_iter - work.n_iter
         pair = newton(problem, phi, r, options, work, most, enough=0.0)
         return None if pair.exhausted else pair
 
-    return alone(narrowed(problem, phi, rho, core, options, work))
+    return narrowed(problem, phi, rho, core, options, work)

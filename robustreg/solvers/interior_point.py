@@ -87,15 +87,15 @@ class Point:
     gap: Any = np.inf
     ended: Any = False
 
+    def some(self, chosen: np.ndarray) -> Point:
+        """Those of the problems ``chosen`` (k,) bool."""
+        arrays = (self.phi, self.a, self.xu, self.xl, self.vp, self.vm)
+        return Point(*(one[chosen] for one in arrays))
+
 
 def central_path(start: Start) -> Iterator[Point]:
     """Interior points with falling gap, until numbers overflow or no longer change."""
-    return until_end(points(start.problem, start.point, start.least_value))
-
-
-def until_end(path: Iterator[Point]) -> Iterator[Point]:
-    """The points of a path as long as they are finite and differ from the last one."""
-    for point in path:
+    for point in points(start.problem, start.point, start.least_value):
         if point.ended:
             return
         point.gap = float(point.gap[0])
@@ -120,7 +120,7 @@ def points(problem, point: Point, least: Any, factored=barrier_factor) -> Iterat
     """The path from a ``point``, without end.
 
     The gap is relative to the value, or to the ``least`` one. ``problem`` is one, or several of
-    ``many_paths.py``, which have a factor of their own.
+    ``several.py``, which have a factor of their own.
     """
     rows, loss = problem.rows, problem.loss
     while True:

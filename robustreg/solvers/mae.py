@@ -11,7 +11,6 @@ import numpy as np
 from ..problem.duality import relative_gap, rounding
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Tally
-from .asking import Asking, alone
 from .continuation import FAR, approach, levelled, narrowed
 from .crossover import Guess, crossover, guesses
 from .interior_point import Point, Start, central_path
@@ -60,7 +59,7 @@ def minimise(problem: Problem, options: Options, work: Tally) -> Pair:
             return pair
     if _is_large(problem):
         half = replace(options, max_iter=options.max_iter // 2)  # narrowing may fail
-        pair = alone(from_far(problem, phi, r, half, work))
+        pair = from_far(problem, phi, r, half, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT_GAP:
             return pair
     return _with_least_gap(problem, phi, r, options, work)
@@ -84,47 +83,42 @@ def from_start(problem: Problem, phi, r, noise: float, work: Tally) -> Pair | No
     return pair if right else None
 
 
-def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Asking[Pair | None]:
+def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Pair | None:
     """The optimal pair of a problem from phi (m,) at any distance, with residuals r (n,).
 
     None if no crossover succeeds.
     """
     if _is_large(problem) and len(FAR) < options.max_iter - work.n_iter:
         phi, _, rho = approach(problem, levelled(problem, phi), FAR, work)
-        return (yield from from_near(problem, phi, rho, options, work))
-    return (yield from _optimal(problem, phi, r, options, work))
+        return from_near(problem, phi, rho, options, work)
+    return _optimal(problem, phi, r, options, work)
 
 
-def from_near(
-    problem: Problem, phi, rho: float, options: Options, work: Tally
-) -> Asking[Pair | None]:
+def from_near(problem: Problem, phi, rho: float, options: Options, work: Tally) -> Pair | None:
     """The optimal pair of a problem from phi (m,), whose fitted values are about rho off.
 
     None if no crossover succeeds.
     """
 
-    def core(problem: Problem, phi: np.ndarray) -> Asking[Pair | None]:
+    def core(problem: Problem, phi: np.ndarray) -> Pair | None:
         return _optimal(problem, phi, problem.rows.residual(phi), options, work)
 
     return narrowed(problem, phi, rho, core, options, work)
 
 
-def _optimal(problem: Problem, phi, r, options: Options, work: Tally) -> Asking[Pair | None]:
+def _optimal(problem: Problem, phi, r, options: Options, work: Tally) -> Pair | None:
     """The first pair that satisfies the conditions of a crossover, or None.
 
     Where open rows were chosen badly there is none, and all would be tried in vain.
     """
-    start = _start(problem, phi, r)
-    path = yield start
-    tries = islice(_attempts(problem, start, path, options, work), TRIES)
+    tries = islice(_attempts(problem, _start(problem, phi, r), options, work), TRIES)
     return next((attempt.pair for attempt in tries if attempt.right), None)
 
 
 def _with_least_gap(problem: Problem, phi, r, options: Options, work: Tally) -> Pair:
     """The first pair whose gap is rounding, or the one with the least gap, or the path's end."""
     best, best_gap, last = None, np.inf, Pair(phi, problem.loss.slope(r))
-    start = _start(problem, phi, r)
-    for attempt in _attempts(problem, start, central_path(start), options, work):
+    for attempt in _attempts(problem, _start(problem, phi, r), options, work):
         last = attempt.pair
         if not attempt.right and attempt.path_gap > LAST_GAP:
             continue
@@ -159,16 +153,14 @@ def _start(problem: Problem, phi: np.ndarray, r: np.ndarray) -> Start:
     return Start(problem, phi, r, scale)
 
 
-def _attempts(
-    problem: Problem, start: Start, path: Iterator[Point], options: Options, work: Tally
-) -> Iterator[Attempt]:
-    """Crossovers from a central path, then its end.
+def _attempts(problem: Problem, start: Start, options: Options, work: Tally) -> Iterator[Attempt]:
+    """Crossovers from the central path, then its end.
 
     A guess of the zero residuals is tried if it is as large as the last one or as phi, or late on
     the path.
     """
     loss, w, point, last_size, progress = problem.loss, start.problem.rows.w, None, -1, _Progress()
-    for point in path:
+    for point in central_path(start):
         options.report(f"interior point {work.n_iter}", problem.rows.n_rows, point.gap)
         # 1. Try what the point suggests.
         for guess in guesses(point, w, loss, start.scale) if point.gap <= TRY_GAP else ():

@@ -13,7 +13,6 @@ from ..problem.penalties import FAINT_STIFFNESS, Ridge, ridge_problem
 from ..problem.problem import Problem
 from ..problem.solution import Options, Pair, Solution, Status, Tally
 from . import huber, mae, mse
-from .asking import Asking
 from .canonical import Choice, canonical
 from .reference import solve_reference
 
@@ -72,17 +71,17 @@ def _minimiser(loss: Loss):
     return mae.minimise if loss.is_corner else huber.minimise
 
 
-def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Asking[Pair | None]:
+def from_far(problem: Problem, phi, r, options: Options, work: Tally) -> Pair | None:
     """An optimal pair, but for refinement, from phi (m,) with residuals r; None if that fails."""
     if problem.loss.is_corner:
-        return (yield from mae.from_far(problem, phi, r, options, work))
+        return mae.from_far(problem, phi, r, options, work)
     return huber.from_far(problem, phi, r, options, work)
 
 
-def from_near(problem: Problem, phi, rho, options: Options, work: Tally) -> Asking[Pair | None]:
+def from_near(problem: Problem, phi, rho, options: Options, work: Tally) -> Pair | None:
     """An optimal pair from phi (m,), about rho from it in fitted values; None if that fails."""
     if problem.loss.is_corner:
-        return (yield from mae.from_near(problem, phi, rho, options, work))
+        return mae.from_near(problem, phi, rho, options, work)
     return huber.from_near(problem, phi, rho, options, work)
 
 

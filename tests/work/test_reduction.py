@@ -256,7 +256,7 @@ def test_a_wrong_dual_proves_nothing(loss, monkeypatch):
     from_near = reduction.from_near
 
     def off(problem, *rest):
-        pair = yield from from_near(problem, *rest)
+        pair = from_near(problem, *rest)
         return replace(pair, phi=pair.phi + 1e-4)
 
     monkeypatch.setattr(reduction, "from_near", off)

@@ -7,7 +7,6 @@ from robustreg.data.rows import dense_rows
 from robustreg.problem.losses import ABSOLUTE, corner, huber, smooth
 from robustreg.problem.problem import Problem, Quadratic
 from robustreg.solvers import solve
-from robustreg.solvers.asking import alone
 from robustreg.solvers.continuation import (
     FAR,
     NEARBY,
@@ -25,7 +24,7 @@ bounded = pytest.mark.parametrize(
 
 
 def core(problem, phi):
-    return (yield from solve.from_far(problem, phi, problem.rows.residual(phi), OPTIONS, tally()))
+    return solve.from_far(problem, phi, problem.rows.residual(phi), OPTIONS, tally())
 
 
 @bounded
@@ -42,7 +41,7 @@ def test_many_rows_narrowed_have_the_constructed_minimiser(loss, penalty):
         opened.append(problem.rows.n_rows)
         return core(problem, phi)
 
-    pair = alone(narrowed(made.problem, start, 0.1, counted, OPTIONS, tally()))
+    pair = narrowed(made.problem, start, 0.1, counted, OPTIONS, tally())
     np.testing.assert_allclose(pair.phi, made.phi, atol=1e-11)
     np.testing.assert_allclose(pair.u, made.u, atol=1e-8)
     assert max(opened) < 1000  # of 4000
@@ -52,7 +51,7 @@ def test_many_rows_narrowed_have_the_constructed_minimiser(loss, penalty):
 @pytest.mark.parametrize("s", [1e-6, 1e-3, 10.0])
 def test_a_wrong_guess_of_the_distance_costs_time_only(loss, s):
     made = constructed(2, loss, n=1500, m=3, settled=False)
-    pair = alone(narrowed(made.problem, made.phi + 0.3, s, core, OPTIONS, tally()))
+    pair = narrowed(made.problem, made.phi + 0.3, s, core, OPTIONS, tally())
     if pair is not None:
         assert value(made.problem, pair.phi) <= value(made.problem, made.phi) + 1e-9
 
@@ -61,9 +60,9 @@ def test_a_problem_whose_core_fails_is_not_solved():
     made = constructed(3, ABSOLUTE, n=1500, m=3, settled=False)
 
     def fails(problem, phi):
-        yield from ()
+        return None
 
-    assert alone(narrowed(made.problem, made.phi, 0.1, fails, OPTIONS, tally())) is None
+    assert narrowed(made.problem, made.phi, 0.1, fails, OPTIONS, tally()) is None
 
 
 @pytest.mark.parametrize("loss", [ABSOLUTE, corner(-0.25, 0.75), huber(0.5), smooth(-0.3, 1.0)])
@@ -86,7 +85,7 @@ def test_the_error_of_a_sample_is_the_one_that_samples_have(loss):
             Quadratic(np.zeros((0, m)), np.zeros(m)),
         )
         _, _, s = approach(problem, true, NEARBY, tally())
-        phi = alone(core(problem, true)).phi
+        phi = core(problem, true).phi
         errors.append(np.mean(np.square(Z @ (phi - true))))
         said.append(s * s)
     assert np.sqrt(np.mean(said)) == pytest.approx(np.sqrt(np.mean(errors)), rel=0.25)
@@ -96,7 +95,7 @@ def test_the_error_of_a_sample_is_the_one_that_samples_have(loss):
 def test_an_approach_ends_near_the_minimiser(loss):
     made = constructed(5, loss, n=3000, m=3, settled=False, penalty=False)
     made.problem.quadratic.h[:] *= 0.0
-    best = alone(core(made.problem, made.phi)).phi
+    best = core(made.problem, made.phi).phi
     phi, r, s = approach(made.problem, best + 2.0, FAR, tally())
     np.testing.assert_allclose(r, made.problem.rows.residual(phi), atol=1e-12)
     off = made.problem.rows.fitted(phi - best)

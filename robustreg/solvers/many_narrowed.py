@@ -1,0 +1,207 @@
+"""Narrowing of several problems with corners at once: ``continuation.py`` on the rows of all.
+
+Problems differ in their numbers of rows, which are one after the other. Products with Z are made
+problem by problem, all else at once. Of each problem are left the rows nearest to 0, as many of
+each, so that arrays have an axis in front (``several.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..problem.problem import Problem
+from .continuation import CORE_ROWS, NARROW_DECREMENT, WIDTH
+from .several import Several, SeveralInverses, SeveralLosses, SeveralQuadratics, SeveralRows
+
+# Steps near the minimisers of smoothed problems at most, and with the same Hessian.
+STEPS, STEPS_OF_HESSIAN = 6, 2
+# With more rows than so many times those of a core one problem has to be narrowed once more, and
+# all are: from points that are less than so many times rho' off, for steps that contract.
+MANY, SAFE = 2.5, 2.0
+# Times the median number of rows left: a problem with more would make the others mostly filling.
+FILLED = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsOfAll:
+    """The rows of K problems one after the other: Z (n_k, m) of each, y and w (N,), and where each
+    problem begins and ends, ``edges`` (K + 1,).
+
+    ``terms`` (N,) are as in ``Rows``; ``loss`` and h (K, m) are those of the problems. What is of a
+    problem, such as phi, is a row of an array (K, m).
+    """
+
+    Z: list[np.ndarray]
+    y: np.ndarray
+    w: np.ndarray
+    edges: np.ndarray
+    terms: np.ndarray
+    loss: SeveralLosses
+    h: np.ndarray
+
+    @classmethod
+    def of(cls, problems: list[Problem]) -> RowsOfAll:
+        rows = [problem.rows for problem in problems]
+        none = [np.zeros(one.n_rows) if one.terms is None else one.terms for one in rows]
+        return cls(
+            Z=[one.take(slice(None)) for one in rows],
+            y=np.concatenate([one.y for one in rows]),
+            w=np.concatenate([one.w for one in rows]),
+            edges=np.cumsum([0, *(one.n_rows for one in rows)]),
+            terms=np.concatenate(none),
+            loss=SeveralLosses.of([problem.loss for problem in problems]),
+            h=np.stack([problem.quadratic.h for problem in problems]),
+        )
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """The number of rows of each problem, (K,)."""
+        return np.diff(self.edges)
+
+    def each(self, x: np.ndarray) -> list[np.ndarray]:
+        """The parts of x (N,), one of each problem."""
+        return np.split(x, self.edges[1:-1])
+
+    def of_owner(self, x: np.ndarray) -> np.ndarray:
+        """x (K,) or (K, 1) of the problem that each row is of, (N,)."""
+        return np.repeat(x.ravel(), self.sizes)
+
+    def sums(self, x: np.ndarray) -> np.ndarray:
+        """The sum of x (N,) over each problem, (K,)."""
+        return np.add.reduceat(x, self.edges[:-1])
+
+    def counts(self, chosen: np.ndarray) -> np.ndarray:
+        """How many rows of each problem are ``chosen`` (N,) bool, (K,)."""
+        return self.sums(chosen.astype(np.int64))
+
+    def residual(self, phi: np.ndarray) -> np.ndarray:
+        """y - Z phi, (N,)."""
+        return self.y - np.concatenate([np.dot(*one) for one in zip(self.Z, phi, strict=True)])
+
+    def adjoint(self, v: np.ndarray) -> np.ndarray:
+        """Z'v, (K, m)."""
+        return np.stack([np.dot(own, Z) for own, Z in zip(self.each(v), self.Z, strict=True)])
+
+    def gram(self, Q: np.ndarray) -> np.ndarray:
+        """Z_Q'diag(w_Q)Z_Q for rows Q (N,) bool, (K, m, m)."""
+        found = []
+        for Z, w, own in zip(self.Z, self.each(self.w), self.each(Q), strict=True):
+            index = np.flatnonzero(own)
+            some = Z.take(index, axis=0)
+            found.append(np.dot(some.T, some * w[index][:, None]))
+        return np.stack(found)
+
+    def pulls(self, r: np.ndarray) -> np.ndarray:
+        """The slopes of the corners on the sides of r (N,)."""
+        return np.where(r > 0.0, self.of_owner(self.loss.upper), self.of_owner(self.loss.lower))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Left:
+    """The problems ``several`` (J of the K) of n rows each that narrowing leaves, from phi (J, m)
+    with residuals r (J, n).
+
+    ``number`` (J,) is that of each problem; ``places`` (J, n) are its rows among those of all,
+    where they are ``real`` (J, n): others are zeros. ``terms`` (J, n) are as in ``Rows``.
+    """
+
+    number: np.ndarray
+    several: Several
+    phi: np.ndarray
+    r: np.ndarray
+    places: np.ndarray
+    real: np.ndarray
+    terms: np.ndarray
+
+    def some(self, chosen: np.ndarray) -> Left:
+        """The problems ``chosen`` (J,) bool."""
+        arrays = (getattr(self, name)[chosen] for name in self.__slots__ if name != "several")
+        number, *others = arrays
+        return Left(number, self.several.some(chosen), *others)
+
+
+def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, np.ndarray]:
+    """(the problems of the rows nearest to 0, slopes u (N,) of the others) from phi (K, m), whose
+    fitted values are about rho (K,) off.
+
+    Left out are problems that would keep many more rows than others.
+    """
+    # 1. How many rows each problem needs.
+    phi, error = near_minimisers(rows, phi, rho)
+    r, least = rows.residual(phi), CORE_ROWS * phi.shape[1]
+    needed = _needed(rows, r, error)
+    if needed.max() > MANY * least:
+        nearer, less = near_minimisers(rows, phi, np.where(np.isfinite(error), SAFE * error, rho))
+        better = less < error
+        phi, error = np.where(better[:, None], nearer, phi), np.where(better, less, error)
+        r = rows.residual(phi)
+        needed = _needed(rows, r, error)
+    usual = needed <= FILLED * np.median(needed)
+    # 2. The nearest of each, and the slopes of the others.
+    number, n = np.flatnonzero(usual), int(needed[usual].max())
+    places, real = _nearest(rows, r, number, n)
+    kept = np.zeros(len(r), dtype=bool)
+    kept[places[real]] = True
+    u = rows.pulls(r)
+    h = rows.h + rows.adjoint(np.where(kept, 0.0, rows.w * u))
+    # 3. Their problems.
+    Z = np.zeros((*places.shape, phi.shape[1]))
+    for j, k in enumerate(number):
+        Z[j, real[j]] = rows.Z[k].take(places[j, real[j]] - rows.edges[k], axis=0)
+    y, w = np.where(real, rows.y[places], 0.0), np.where(real, rows.w[places], 1.0)
+    r, terms = np.where(real, r[places], 0.0), np.where(real, rows.terms[places], 0.0)
+    quadratic = SeveralQuadratics(h[number])
+    several = Several(SeveralRows(Z, y, w), rows.loss.some(number), quadratic)
+    return Left(number, several, phi[number], r, places, real, terms), u
+
+
+def near_minimisers(
+    rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(phi (K, m) near the minimisers of the smoothed problems, rho' (K,)), as in
+    ``continuation.near_minimiser``.
+
+    Where steps do not contract phi is as it was, and rho' infinite.
+    """
+    start, loss, m = phi, rows.loss, phi.shape[1]
+    knots, k = rows.of_owner(rho), rho[:, None] / loss.half_jump
+    linear = k * (rows.h + loss.middle * rows.adjoint(rows.w))
+    r, last = rows.residual(phi), np.zeros(len(phi))
+    for number in range(STEPS):
+        if number % STEPS_OF_HESSIAN == 0:
+            inverses = SeveralInverses.of(rows.gram(np.abs(r) <= knots))
+        descent = rows.adjoint(rows.w * np.clip(r, -knots, knots)) + linear
+        steps = inverses.solve(descent)
+        decrement = np.einsum("ij,ij->i", steps, descent)
+        c = np.divide(decrement, last, out=np.ones(len(last)), where=last > 0.0)
+        near, last = np.minimum(c, 1.0) * decrement <= NARROW_DECREMENT * rho * rho * m, decrement
+        phi = phi + steps
+        r = rows.residual(phi)
+        if near.all():
+            break
+    Q = np.abs(r) <= knots
+    e = np.where(Q, rows.w * (np.copysign(knots, r) - r), 0.0)
+    error = np.sqrt(m * rows.sums(e * e)) / rows.sums(rows.w * Q)
+    near &= np.isfinite(error)
+    return np.where(near[:, None], phi, start), np.where(near, error, np.inf)
+
+
+def _needed(rows: RowsOfAll, r: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """How many rows each problem needs, (K,), if its phi is about ``error`` (K,) off."""
+    near = rows.counts(np.abs(r) <= WIDTH * rows.of_owner(error))
+    return np.minimum(np.maximum(near, CORE_ROWS * rows.h.shape[1] + 1), rows.sizes)
+
+
+def _nearest(
+    rows: RowsOfAll, r: np.ndarray, number: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``places`` and ``real`` (J, n) of ``Left``: the n rows nearest to 0, or all there are."""
+    places = np.zeros((len(number), n), dtype=np.int64)
+    size = rows.each(np.abs(r))
+    for j, k in enumerate(number):
+        count = len(size[k])
+        nearest = np.argpartition(size[k], n - 1)[:n] if count > n else np.arange(count)
+        places[j, : len(nearest)] = nearest + rows.edges[k]
+    return places, np.arange(n) < rows.sizes[number][:, None]
