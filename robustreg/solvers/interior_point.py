@@ -74,8 +74,8 @@ class Point:
     """An interior point: phi (m,), dual a, slacks xu, xl, residual parts vp, vm (n,), relative gap.
 
     The slacks are carried along: w upper - a would lose them to rounding near the end of the path.
-    ``ended``: numbers have overflowed, or a is that of the last point. Of several problems at once
-    each array has an axis more in front, and ``gap`` and ``ended`` are (k, 1).
+    ``ended``: numbers have overflowed. Of several problems at once each array has an axis more in
+    front, and ``gap`` and ``ended`` are (k, 1).
     """
 
     phi: np.ndarray
@@ -94,7 +94,7 @@ class Point:
 
 
 def central_path(start: Start) -> Iterator[Point]:
-    """Interior points with falling gap, until numbers overflow or no longer change."""
+    """Interior points with falling gap, until numbers overflow."""
     for point in points(start.problem, start.point, start.least_value):
         if point.ended:
             return
@@ -103,12 +103,8 @@ def central_path(start: Start) -> Iterator[Point]:
 
 
 def barrier_factor(problem: Problem, q: np.ndarray) -> linalg.Factor:
-    """A factor of M for barrier weights q (n,)."""
-    return usable_factor(problem, problem.rows.gram(q) + problem.quadratic.G, q)
-
-
-def usable_factor(problem: Problem, M: np.ndarray, q: np.ndarray) -> linalg.Factor:
-    """A factor of M (m, m), slightly shifted if it is singular."""
+    """A factor of M for barrier weights q (n,), slightly shifted if M is singular."""
+    M = problem.rows.gram(q) + problem.quadratic.G
     factor = problem.sound_factor(M, q)
     if factor.rcond == 0.0:
         shifted = M + DIAGONAL_SHIFT * np.diag(np.diag(M))
@@ -166,7 +162,7 @@ def _step(problem, point: Point, r: np.ndarray, factored) -> Point:
     # 4. Step; a quadratic term couples the primal and the dual one.
     moved = _move(point, step, together=not quadratic.flat)[0]
     near = np.abs(moved.phi).max(axis=-1, keepdims=True, initial=0.0) < DIVERGED
-    moved.ended = ~(finite & near) | (moved.a == a).all(axis=-1, keepdims=True)
+    moved.ended = ~(finite & near)
     return moved
 
 

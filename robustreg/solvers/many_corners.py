@@ -184,10 +184,10 @@ class Face:
         for _ in range(REFINEMENTS):
             a = a + _times(inverse, lacking - _times(Z, a, turned=True), turned=True)
         u[each, index] = a / rows.w[each, index]
-        right = self._primal_is_right(phi) & self._dual_is_right(u)
+        right = self.primal_is_right(phi) & self.dual_is_right(u)
         return phi, np.clip(u, loss.lower, loss.upper), right
 
-    def _primal_is_right(self, phi: np.ndarray) -> np.ndarray:
+    def primal_is_right(self, phi: np.ndarray) -> np.ndarray:
         """Whether all rows are in F or on their side, (J,)."""
         rows = self.several.rows
         size = np.abs(rows.y) + _times(np.abs(rows.Z), np.abs(phi)) + self.terms
@@ -195,7 +195,7 @@ class Face:
         right = np.where(self.F, np.abs(r) <= noise, self.side * r >= -noise)
         return np.all(right, axis=1)
 
-    def _dual_is_right(self, u: np.ndarray) -> np.ndarray:
+    def dual_is_right(self, u: np.ndarray) -> np.ndarray:
         """Whether u (J, n) is in its bounds, and Z'(w u) = -h but for rounding, (J,)."""
         rows, loss, h = self.several.rows, self.several.loss, self.several.quadratic.h
         over = 1.0 + OVER_BOUND

@@ -1,9 +1,13 @@
 """The central path for corners: inside its box, towards the minimiser, beside HiGHS."""
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from robustreg.problem.losses import ABSOLUTE
 from robustreg.solvers.interior_point import Start, central_path
 from unit.constructed import CORNERS, constructed, value
 
@@ -64,3 +68,20 @@ def test_highs_finds_the_same_value(loss):
     program = linprog(costs, A_eq=np.hstack([Z, eye, -eye]), b_eq=y, bounds=bounds, method="highs")
     found = value(problem, end_of(problem, np.zeros(4))[-1].phi)
     assert found == pytest.approx(program.fun + problem.quadratic.c, rel=1e-9)
+
+
+@corners
+def test_it_ends_where_numbers_overflow(loss):
+    """Far beyond the last digit of the gap."""
+    made = constructed(8, loss, penalty=False, settled=False)
+    start = Start(made.problem, np.zeros(4), made.problem.rows.y, 1.0)
+    points = list(islice(central_path(start), 300))
+    assert len(points) < 300
+    assert all(np.all(np.isfinite(point.phi)) for point in points)
+
+
+def test_it_ends_where_numbers_are_not_finite():
+    problem = constructed(9, ABSOLUTE, penalty=False, settled=False).problem
+    problem = replace(problem, rows=replace(problem.rows, y=np.full(60, np.nan)))
+    start = Start(problem, np.zeros(4), problem.rows.y, 1.0)
+    assert len(list(islice(central_path(start), 10))) <= 2

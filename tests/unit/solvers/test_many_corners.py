@@ -8,16 +8,18 @@ from scipy import sparse
 
 from robustreg.data.csr import CsrColumns
 from robustreg.data.rows import dense_rows, plain_rows
+from robustreg.numerics.precision import EPS
 from robustreg.problem.losses import ABSOLUTE, corner, huber, pinball
 from robustreg.problem.problem import Problem, Quadratic
 from robustreg.solvers import many_corners
-from robustreg.solvers.many_corners import Near, optimal_pairs
-from unit.constructed import constructed, tally, value
+from robustreg.solvers.many_corners import Face, Near, optimal_pairs
+from robustreg.solvers.several import Several, SeveralLosses, SeveralQuadratics, SeveralRows
+from unit.constructed import constructed, tally
 
 LOSSES = [ABSOLUTE, pinball(0.1), pinball(0.5), pinball(0.97), corner(-3.0, 0.5)]
 
 
-def made(sizes=(400, 300, 900, 60, 500), m=4):
+def made(sizes=(400, 300, 900, 20, 500), m=4):
     """Problems of each size with weights, and their minimisers."""
     pairs = enumerate(zip(LOSSES, sizes, strict=True))
     return [
@@ -144,14 +146,71 @@ def test_paths_go_on_without_those_that_have_ended(monkeypatch):
     assert sizes[-1] <= 2
 
 
-def test_terms_of_targets_tell_their_rounding():
-    """Rows whose y is rounded by 1e-9 go through the minimiser of exact ones, within that."""
-    problems = made((300,) * 5)
-    rng, rounded = np.random.default_rng(1), []
-    for one in problems:
-        rows, size = one.problem.rows, 1e-9 * rng.uniform(-1.0, 1.0, 300)
-        rows = replace(rows, y=rows.y + size, terms=np.full(300, 1e-9 / (4.0 * 2.0**-52)))
-        rounded.append(replace(one, problem=replace(one.problem, rows=rows)))
-    for one, pair in zip(problems, optimal_pairs(near(rounded)), strict=True):
-        np.testing.assert_allclose(pair.phi, one.phi, atol=1e-7)
-        assert value(one.problem, pair.phi) - value(one.problem, one.phi) < 1e-5
+def face(seed=0, n=40, m=4, light=None):
+    """(a face of one problem, its phi (1, m) and u (1, n)); the row ``light`` weighs 1e-9."""
+    one = constructed(seed, ABSOLUTE, n=n, m=m, settled=False, penalty=False)
+    rows, F = one.problem.rows, (one.r == 0.0)[None]
+    Z, w = rows.take(slice(None)), rows.w.copy()
+    if light is not None:
+        w[light] = 1e-9
+    h = -(w * one.u) @ Z
+    several = Several(
+        SeveralRows(Z[None], rows.y[None], w[None]),
+        SeveralLosses.of([ABSOLUTE]),
+        SeveralQuadratics(h[None]),
+    )
+    side = np.where(one.r > 0.0, 1.0, -1.0)[None]
+    return Face(several, F, side, np.zeros((1, n))), one.phi[None], one.u[None]
+
+
+def test_a_face_tells_its_pair():
+    of, true_phi, true_u = face()
+    phi, u, right = of.solved(true_phi + 0.01)
+    assert right.all()
+    np.testing.assert_allclose(phi, true_phi, atol=1e-13)
+    np.testing.assert_allclose(u, true_u, atol=1e-12)
+
+
+def test_rows_on_the_wrong_side_are_not_right():
+    """The dual hardly tells, as the row weighs nothing."""
+    of, phi, _ = face()
+    other = int(np.flatnonzero(~of.F[0])[0])
+    of, phi, _ = face(light=other)
+    assert of.solved(phi)[2].all()
+    side = of.side.copy()
+    side[0, other] *= -1.0
+    assert not replace(of, side=side).solved(phi)[2].any()
+
+
+def test_a_row_as_near_as_its_targets_rounding_may_be_on_either_side():
+    of, phi, _ = face()
+    other = int(np.flatnonzero(~of.F[0])[0])
+    of, phi, _ = face(light=other)
+    rows = of.several.rows
+    y, terms = rows.y.copy(), np.zeros_like(rows.y)
+    y[0, other] = rows.fitted(phi)[0, other] - 1e-9 * of.side[0, other]
+    terms[0, other] = 1e-9 / EPS
+    near = replace(of, several=replace(of.several, rows=replace(rows, y=y)))
+    assert not near.solved(phi)[2].any()
+    assert replace(near, terms=terms).solved(phi)[2].all()
+
+
+def test_a_dual_out_of_bounds_is_not_right():
+    """Other rows are interpolated, with the sides that their own phi gives."""
+    of, _, _ = face()
+    rows, F = of.several.rows, np.zeros_like(of.F)
+    F[0, np.flatnonzero(~of.F[0])[:4]] = True
+    other = np.linalg.solve(rows.Z[0][F[0]], rows.y[0][F[0]])[None]
+    side = np.where(rows.residual(other) > 0.0, 1.0, -1.0)
+    _, u, right = replace(of, F=F, side=side).solved(other)
+    assert np.abs(u).max() == 1.0
+    assert not right.any()
+
+
+def test_a_dual_that_misses_is_not_right():
+    of, _, u = face()
+    assert of.dual_is_right(u).all()
+    for row in (0, int(np.flatnonzero(of.F[0])[0])):
+        other = u.copy()
+        other[0, row] *= 1.0 - 1e-9
+        assert not of.dual_is_right(other).any()
