@@ -75,6 +75,16 @@ class DenseColumns:
         self.inner = Blocks(X, shift if shift.any() else None, None if moderate else inverse_scale)
 
     @classmethod
+    def given(cls, Z: np.ndarray) -> DenseColumns:
+        """The columns of Z as they are."""
+        columns = cls.__new__(cls)  # many of a few rows are made: what is known is not asked again
+        columns.n_rows, columns.n_cols = Z.shape
+        columns.shift, columns.inverse_scale = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
+        columns.peak = columns.outer = None
+        columns.inner = Blocks(Z)
+        return columns
+
+    @classmethod
     def standardised(
         cls, X: np.ndarray, w: np.ndarray, centre: bool, offset: float = OFFSET
     ) -> DenseColumns:
@@ -309,9 +319,8 @@ class SparseColumns:
     def subset(self, index: np.ndarray) -> SparseColumns:
         """The rows ``index`` as columns of their own, with the same coordinates."""
         some, full = copy(self), self.dense.take(index)
-        k = full.shape[1]
         some.n_rows, some.sparse = len(index), self.sparse.subset(index)
-        some.dense = DenseColumns(full, np.zeros(k), np.ones(k), None)
+        some.dense = DenseColumns.given(full)
         return some
 
 

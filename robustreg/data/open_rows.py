@@ -84,5 +84,5 @@ def with_coefficients(rows: Rows, frame: Frame) -> Rows:
     rank = frame.rank
     if isinstance(rows.columns, CsrColumns):
         return replace(rows, B=frame.B)
-    slopes = DenseColumns(rows.take(slice(None))[:, :rank], np.zeros(rank), np.ones(rank), None)
+    slopes = DenseColumns.given(rows.take(slice(None))[:, :rank])
     return replace(rows, columns=slopes, intercept=frame.intercept, rank=rank, B=frame.B)

@@ -406,7 +406,7 @@ def dense_rows(
     They have b = B phi[: B.shape[1]], and b = phi without B.
     """
     m = Z.shape[1]
-    columns = DenseColumns(Z, np.zeros(m), np.ones(m), None)
+    columns = DenseColumns.given(Z)
     gram_all = columns.gram(w) if gram_all is None else gram_all
     factor = linalg.factor(gram_all) if factor is None else factor
     B = np.eye(m) if B is None else np.column_stack([B, np.zeros((len(B), m - B.shape[1]))])

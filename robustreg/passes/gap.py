@@ -160,8 +160,9 @@ def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
     outside = max(_outside_box(loss, u), 0.0)
     lost = loss.value(r) - r * u
     doubtful = np.flatnonzero(lost > AT_BOUND * loss.value(r))
-    noise = _rounding(rows.subset(doubtful), phi)
-    excess += rows.w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
+    if len(doubtful):
+        noise = _rounding(rows.subset(doubtful), phi)
+        excess += rows.w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
     return Gap(step, 0.0, float(excess / seen.near + outside))
 
 
@@ -170,11 +171,12 @@ def cost_of_missing(problem: AllRows, phi, missing: np.ndarray, near: float) -> 
     objective, without rows far away.
     """
     costs = np.abs(missing) * (np.abs(phi) + near / problem.source.weight)
-    slopes = slice(0, problem.frame.rank if problem.alpha else 0)
-    L = problem.penalty_root[:, slopes]
-    curvature = linalg.factor(L.T @ L)
-    if curvature.rcond:
-        costs[slopes] = 0.5 * missing[slopes] * curvature.solve(missing[slopes])
+    if problem.alpha:
+        slopes = slice(0, problem.frame.rank)
+        L = problem.penalty_root[:, slopes]
+        curvature = linalg.factor(L.T @ L)
+        if curvature.rcond:
+            costs[slopes] = 0.5 * missing[slopes] * curvature.solve(missing[slopes])
     return float(costs.sum())
 
 

@@ -133,7 +133,7 @@ def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, n
     r, least = rows.residual(phi), CORE_ROWS * phi.shape[1]
     needed = _needed(rows, r, error)
     if needed.max() > MANY * least:
-        nearer, less = near_minimisers(rows, phi, np.where(np.isfinite(error), SAFE * error, rho))
+        nearer, less = near_minimisers(rows, phi, SAFE * np.where(np.isfinite(error), error, rho))
         better = less < error
         phi, error = np.where(better[:, None], nearer, phi), np.where(better, less, error)
         r = rows.residual(phi)

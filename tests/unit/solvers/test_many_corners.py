@@ -11,7 +11,7 @@ from robustreg.data.rows import dense_rows, plain_rows
 from robustreg.numerics.precision import EPS
 from robustreg.problem.losses import ABSOLUTE, corner, huber, pinball
 from robustreg.problem.problem import Problem, Quadratic
-from robustreg.solvers import many_corners
+from robustreg.solvers import many_corners, many_narrowed
 from robustreg.solvers.many_corners import Face, Near, optimal_pairs
 from robustreg.solvers.several import Several, SeveralLosses, SeveralQuadratics, SeveralRows
 from unit.constructed import constructed, tally
@@ -68,10 +68,11 @@ def test_a_wrong_distance_leaves_problems_alone_or_costs_nothing(off, rho):
             np.testing.assert_allclose(pair.phi, one.phi, atol=1e-11)
 
 
-def test_rows_settled_on_the_wrong_side_are_seen():
-    """With so small a rho nearly all rows are settled where the start has them."""
+def test_rows_settled_on_the_wrong_side_are_seen(monkeypatch):
+    monkeypatch.setattr(many_narrowed, "WIDTH", 0.1)
+    monkeypatch.setattr(many_narrowed, "CORE_ROWS", 2)
     problems = made((2000,) * 5)
-    found = optimal_pairs(near(problems, off=0.3, rho=0.05))
+    found = optimal_pairs(near(problems))
     assert any(pair is None for pair in found)
     for one, pair in zip(problems, found, strict=True):
         if pair is not None:
