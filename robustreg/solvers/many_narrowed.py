@@ -7,11 +7,13 @@ each, so that arrays have an axis in front (``several.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..problem.problem import Problem
+from ..data.rows import dense_rows
+from ..problem.losses import corner
+from ..problem.problem import Problem, Quadratic
 from .continuation import CORE_ROWS, NARROW_DECREMENT, WIDTH
 from .several import Several, SeveralInverses, SeveralLosses, SeveralQuadratics, SeveralRows
 
@@ -29,8 +31,8 @@ class RowsOfAll:
     """The rows of K problems one after the other: Z (n_k, m) of each, y and w (N,), and where each
     problem begins and ends, ``edges`` (K + 1,).
 
-    ``terms`` (N,) are as in ``Rows``; ``loss`` and h (K, m) are those of the problems. What is of a
-    problem, such as phi, is a row of an array (K, m).
+    ``terms`` (N,) are as in ``Rows``; ``loss`` and ``quadratic`` are those of the problems. What is
+    of a problem, such as phi, is a row of an array (K, m).
     """
 
     Z: list[np.ndarray]
@@ -39,7 +41,7 @@ class RowsOfAll:
     edges: np.ndarray
     terms: np.ndarray
     loss: SeveralLosses
-    h: np.ndarray
+    quadratic: SeveralQuadratics
 
     @classmethod
     def of(cls, problems: list[Problem]) -> RowsOfAll:
@@ -52,7 +54,7 @@ class RowsOfAll:
             edges=np.cumsum([0, *(one.n_rows for one in rows)]),
             terms=np.concatenate(none),
             loss=SeveralLosses.of([problem.loss for problem in problems]),
-            h=np.stack([problem.quadratic.h for problem in problems]),
+            quadratic=SeveralQuadratics.of([problem.quadratic for problem in problems]),
         )
 
     @property
@@ -115,6 +117,17 @@ class Left:
     real: np.ndarray
     terms: np.ndarray
 
+    def problem(self, j: int) -> Problem:
+        """That of number j of those left."""
+        rows, loss, real = self.several.rows, self.several.loss, self.real[j]
+        own = dense_rows(rows.Z[j][real], rows.y[j][real], rows.w[j][real])
+        quadratic = self.several.quadratic
+        return Problem(
+            replace(own, terms=self.terms[j][real]),
+            corner(float(loss.lower[j, 0]), float(loss.upper[j, 0])),
+            Quadratic(quadratic.L[j], quadratic.h[j]),
+        )
+
     def some(self, chosen: np.ndarray) -> Left:
         """The problems ``chosen`` (J,) bool."""
         arrays = (getattr(self, name)[chosen] for name in self.__slots__ if name != "several")
@@ -145,14 +158,14 @@ def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, n
     kept = np.zeros(len(r), dtype=bool)
     kept[places[real]] = True
     u = rows.pulls(r)
-    h = rows.h + rows.adjoint(np.where(kept, 0.0, rows.w * u))
+    h = rows.quadratic.h + rows.adjoint(np.where(kept, 0.0, rows.w * u))
     # 3. Their problems.
     Z = np.zeros((*places.shape, phi.shape[1]))
     for j, k in enumerate(number):
         Z[j, real[j]] = rows.Z[k].take(places[j, real[j]] - rows.edges[k], axis=0)
     y, w = np.where(real, rows.y[places], 0.0), np.where(real, rows.w[places], 1.0)
     r, terms = np.where(real, r[places], 0.0), np.where(real, rows.terms[places], 0.0)
-    quadratic = SeveralQuadratics(h[number])
+    quadratic = SeveralQuadratics(h, rows.quadratic.L).some(number)
     several = Several(SeveralRows(Z, y, w), rows.loss.some(number), quadratic)
     return Left(number, several, phi[number], r, places, real, terms), u
 
@@ -167,12 +180,14 @@ def near_minimisers(
     """
     start, loss, m = phi, rows.loss, phi.shape[1]
     knots, k = rows.of_owner(rho), rho[:, None] / loss.half_jump
-    linear = k * (rows.h + loss.middle * rows.adjoint(rows.w))
+    linear = loss.middle * rows.adjoint(rows.w)
     r, last = rows.residual(phi), np.zeros(len(phi))
     for number in range(STEPS):
         if number % STEPS_OF_HESSIAN == 0:
-            inverses = SeveralInverses.of(rows.gram(np.abs(r) <= knots))
-        descent = rows.adjoint(rows.w * np.clip(r, -knots, knots)) + linear
+            H = rows.gram(np.abs(r) <= knots) + k[:, :, None] * rows.quadratic.G
+            inverses = SeveralInverses.of(H)
+        descent = rows.adjoint(rows.w * np.clip(r, -knots, knots))
+        descent += k * (linear - rows.quadratic.gradient(phi))
         steps = inverses.solve(descent)
         decrement = np.einsum("ij,ij->i", steps, descent)
         c = np.divide(decrement, last, out=np.ones(len(last)), where=last > 0.0)
@@ -191,7 +206,7 @@ def near_minimisers(
 def _needed(rows: RowsOfAll, r: np.ndarray, error: np.ndarray) -> np.ndarray:
     """How many rows each problem needs, (K,), if its phi is about ``error`` (K,) off."""
     near = rows.counts(np.abs(r) <= WIDTH * rows.of_owner(error))
-    return np.minimum(np.maximum(near, CORE_ROWS * rows.h.shape[1] + 1), rows.sizes)
+    return np.minimum(np.maximum(near, CORE_ROWS * rows.quadratic.h.shape[1] + 1), rows.sizes)
 
 
 def _nearest(

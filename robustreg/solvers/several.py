@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..numerics import linalg
 from ..problem.losses import Loss
+from ..problem.problem import Quadratic
 
 SHIFT = 1e-13  # of the diagonal, for a matrix that has no inverse: some hundred times its rounding
+
+
+def times(M: np.ndarray, x: np.ndarray, turned: bool = False) -> np.ndarray:
+    """M x, or M'x, for M (K, n, m) and x of each."""
+    return (x[:, None, :] @ M)[:, 0, :] if turned else (M @ x[:, :, None])[:, :, 0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,13 +28,13 @@ class SeveralRows:
     w: np.ndarray
 
     def fitted(self, phi: np.ndarray) -> np.ndarray:
-        return (self.Z @ phi[:, :, None])[:, :, 0]
+        return times(self.Z, phi)
 
     def residual(self, phi: np.ndarray) -> np.ndarray:
         return self.y - self.fitted(phi)
 
     def adjoint(self, a: np.ndarray) -> np.ndarray:
-        return (a[:, None, :] @ self.Z)[:, 0, :]
+        return times(self.Z, a, turned=True)
 
     def gram(self, q: np.ndarray) -> np.ndarray:
         return (self.Z * q[:, :, None]).transpose(0, 2, 1) @ self.Z
@@ -64,21 +71,39 @@ class SeveralLosses:
         return np.maximum(self.upper, -self.lower)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: G is made when it is asked for
 class SeveralQuadratics:
-    """Linear terms, h (K, m), and no quadratic one."""
+    """h (K, m), and roots L (K, j, m) of the quadratic terms G = L'L, without settled rows."""
 
     h: np.ndarray
-    flat = True
+    L: np.ndarray
 
-    def gradient(self, phi: np.ndarray) -> np.ndarray:
-        return -self.h
+    @classmethod
+    def of(cls, quadratics: list[Quadratic]) -> SeveralQuadratics:
+        return cls(np.stack([one.h for one in quadratics]), np.stack([one.L for one in quadratics]))
 
     @property
+    def flat(self) -> bool:
+        """Whether there is no curvature: G = 0."""
+        return not self.L.any()
+
+    @functools.cached_property
     def G(self) -> np.ndarray:
-        """Zeros, (m, m)."""
-        m = self.h.shape[1]
-        return np.zeros((m, m))
+        """L'L, (K, m, m)."""
+        return self.L.transpose(0, 2, 1) @ self.L
+
+    def gradient(self, phi: np.ndarray) -> np.ndarray:
+        """G phi - h, (K, m)."""
+        if self.flat:
+            return -self.h
+        return times(self.L, times(self.L, phi), turned=True) - self.h
+
+    def size(self, phi: np.ndarray) -> np.ndarray:
+        """That of the terms that the gradient is made of, (K, m)."""
+        return times(np.abs(self.L), np.abs(times(self.L, phi)), turned=True) + np.abs(self.h)
+
+    def some(self, chosen: np.ndarray) -> SeveralQuadratics:
+        return SeveralQuadratics(self.h[chosen], self.L[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +117,7 @@ class Several:
     def some(self, chosen: np.ndarray) -> Several:
         """Those of an index array or a bool array."""
         rows, loss = self.rows.some(chosen), self.loss.some(chosen)
-        return Several(rows, loss, SeveralQuadratics(self.quadratic.h[chosen]))
+        return Several(rows, loss, self.quadratic.some(chosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,12 +146,12 @@ class SeveralInverses:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """x (K, m) for b (K, m)."""
-        return (self.inverse @ (b / self.scale)[:, :, None])[:, :, 0] / self.scale
+        return times(self.inverse, b / self.scale) / self.scale
 
 
 def barrier_inverses(several: Several, q: np.ndarray) -> SeveralInverses:
-    """Those of Z'diag(q)Z for barrier weights q (K, n)."""
-    return SeveralInverses.of(several.rows.gram(q))
+    """Those of Z'diag(q)Z + G for barrier weights q (K, n)."""
+    return SeveralInverses.of(several.rows.gram(q) + several.quadratic.G)
 
 
 def _norms(M: np.ndarray) -> np.ndarray:

@@ -19,12 +19,10 @@ from unit.constructed import constructed, tally
 LOSSES = [ABSOLUTE, pinball(0.1), pinball(0.5), pinball(0.97), corner(-3.0, 0.5)]
 
 
-def made(sizes=(400, 300, 900, 20, 500), m=4):
+def made(sizes=(400, 300, 900, 20, 500), m=4, **kind):
     """Problems of each size with weights, and their minimisers."""
-    pairs = enumerate(zip(LOSSES, sizes, strict=True))
-    return [
-        constructed(seed, loss, n=n, m=m, settled=False, penalty=False) for seed, (loss, n) in pairs
-    ]
+    pairs, kind = enumerate(zip(LOSSES, sizes, strict=True)), {"penalty": False} | kind
+    return [constructed(seed, loss, n=n, m=m, settled=False, **kind) for seed, (loss, n) in pairs]
 
 
 def near(problems, off=0.05, rho=0.4, seed=0):
@@ -42,12 +40,14 @@ def assert_optimal(problem, pair):
     r, loss = y - Z @ pair.phi, problem.loss
     assert np.all((pair.u <= loss.upper) & (pair.u >= loss.lower))
     assert np.all((np.abs(r) < 1e-11) | (pair.u == np.where(r > 0.0, loss.upper, loss.lower)))
-    size = np.abs(Z).T @ (w * loss.steepest)
-    assert np.all(np.abs(Z.T @ (w * pair.u) + problem.quadratic.h) <= 1e-12 * size)
+    size, L = np.abs(Z).T @ (w * loss.steepest), problem.quadratic.L
+    gradient = L.T @ L @ pair.phi - problem.quadratic.h
+    assert np.all(np.abs(Z.T @ (w * pair.u) - gradient) <= 1e-12 * size)
 
 
-def test_pairs_are_the_constructed_ones_whatever_the_sizes_and_losses():
-    problems = made()
+@pytest.mark.parametrize("rows", [1, 2, 4])  # that the fits go through
+def test_pairs_are_the_constructed_ones_whatever_the_sizes_and_losses(rows):
+    problems = made(penalty=rows < 4, interpolated=rows)
     asked = near(problems)
     for one, pair, its in zip(problems, optimal_pairs(asked), asked, strict=True):
         np.testing.assert_allclose(pair.phi, one.phi, atol=1e-12)
@@ -85,16 +85,18 @@ def test_what_is_no_usual_problem_is_left_alone():
     L, m = np.eye(4), 4
     one = usual[0].problem
     ridge = replace(one, quadratic=Quadratic(L, one.quadratic.h))
+    settled = replace(one, quadratic=Quadratic(np.zeros((0, m)), one.quadratic.h, S=np.eye(m)))
     few = constructed(7, ABSOLUTE, n=m, m=m, settled=False, penalty=False).problem
     smooth = constructed(8, huber(1.0), n=300, settled=False, penalty=False).problem
     Z = sparse.random_array((300, m), density=0.3, rng=np.random.default_rng(0), format="csr")
     rows = replace(plain_rows(CsrColumns(Z), np.ones(300), False), y=np.ones(300), rank=m)
     of_sparse = Problem(rows, ABSOLUTE, Quadratic(np.zeros((0, m)), np.zeros(m)))
-    unusual = [Near(p, np.zeros(m), 0.1, tally()) for p in (ridge, few, smooth, of_sparse)]
+    others = (settled, few, smooth, of_sparse, ridge)
+    unusual = [Near(p, np.zeros(m), 0.1, tally()) for p in others]
     unusual.append(replace(near(usual)[0], rho=0.0))
     found = optimal_pairs(unusual + near(usual))
-    assert [pair is None for pair in found] == [True] * 5 + [False] * 5
-    for own, pair in zip(usual, found[5:], strict=True):
+    assert [pair is None for pair in found] == [True] * 6 + [False] * 5
+    for own, pair in zip(usual, found[6:], strict=True):
         np.testing.assert_allclose(pair.phi, own.phi, atol=1e-12)
 
 
@@ -159,7 +161,7 @@ def face(seed=0, n=40, m=4, light=None):
     several = Several(
         SeveralRows(Z[None], rows.y[None], w[None]),
         SeveralLosses.of([ABSOLUTE]),
-        SeveralQuadratics(h[None]),
+        SeveralQuadratics(h[None], np.zeros((1, 0, m))),
     )
     side = np.where(one.r > 0.0, 1.0, -1.0)[None]
     return Face(several, F, side, np.zeros((1, n))), one.phi[None], one.u[None]
@@ -210,9 +212,9 @@ def test_a_dual_out_of_bounds_is_not_right():
 
 
 def test_a_dual_that_misses_is_not_right():
-    of, _, u = face()
-    assert of.dual_is_right(u).all()
+    of, phi, u = face()
+    assert of.dual_is_right(phi, u).all()
     for row in (0, int(np.flatnonzero(of.F[0])[0])):
         other = u.copy()
         other[0, row] *= 1.0 - 1e-9
-        assert not of.dual_is_right(other).any()
+        assert not of.dual_is_right(phi, other).any()
