@@ -163,7 +163,8 @@ def _gap_of_corner(problem: AllRows, left, pair: Pair, seen: Verified) -> Gap:
     if len(doubtful):
         noise = _rounding(rows.subset(doubtful), phi)
         excess += rows.w[doubtful] @ np.where(np.abs(r[doubtful]) <= noise, 0.0, lost[doubtful])
-    return Gap(step, 0.0, float(excess / seen.near + outside))
+    # An exact fit, where both are 0, proves nothing.
+    return Gap(step, 0.0, float(np.divide(excess, seen.near) + outside))
 
 
 def cost_of_missing(problem: AllRows, phi, missing: np.ndarray, near: float) -> float:

@@ -3,9 +3,10 @@
 A kernel of one fit multiplies a part with a vector. For K fits of the same rows, several levels or
 several targets, these products are those of matrices, which are several times faster:
 
-    R = t - Phi Z',     H = V diag(w) Z,     R, V (K, k),   Phi, H (K, m)
+    R = s - Phi Z',     H = V diag(w) Z,     R, V (K, k),   Phi, H (K, m)
 
-They are made with D = [C, 1, t], so that the sums with t and of ones are in them.
+R is in the units of y, and s = y - y_shift. They are made with D = [C, 1, s], so that the sums with
+s and of ones are in them. A residual of 0 counts as one on the left.
 
 The slopes of a corner, upper = lower + jump and lower, are made of A, which is 1 for the rows on
 its right and 0 on its left:
@@ -54,7 +55,7 @@ class Fits:
         Phi = self.y_scale[:, None] * np.stack(phis)
         intercepts = Phi[:, rank:] if self.frame.intercept else np.zeros((len(Phi), 1))
         ones = np.ones_like(intercepts)
-        # What R is of the columns of D.
+        # (K, p + 2), with R = factors D'.
         factors = np.hstack([-self.frame.spread(Phi[:, :rank]), -intercepts, ones])
         self.factors = factors.astype(dtype)
         unit, ones = self.frame.unit, np.ones(int(self.frame.intercept))
@@ -65,6 +66,7 @@ class Fits:
         k, p = part.X.shape
         D = np.empty((k, p + 2), self.factors.dtype)
         self.frame.centred(part, out=D[:, :p])
+        # One y is that of all fits, with one shift.
         D[:, p], D[:, p + 1] = 1.0, part.y[0] - self.y_shift[0] if len(part.y) == 1 else 0.0
         R = np.dot(self.factors, D.T)
         if len(part.y) > 1:
@@ -77,7 +79,7 @@ class Fits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """A part at the phis of K fits: D (k, p + 2) = [C, 1, t], with t = 0 if each fit has its own;
+    """A part at the phis of K fits: D (k, p + 2) = [C, 1, s], with s = 0 if each fit has its own;
     R (K, k) in the units of y; and A (K + 1, k), whose last row, of ones, is for the sums over all
     rows.
     """

@@ -82,10 +82,11 @@ AT_AN_END = 1.0
 # Newton steps for one smoothed problem at most: few are needed unless some rows are far larger than
 # most, and then what they leave undone settles rows wrongly.
 NEWTON_STEPS = 20
-# A decrement, in units of m (k steepest)^2, from which a pilot is off by less than a third of rho,
-# its own error.
+# A decrement, in units of m (k steepest)^2 and a typical weight, from which a pilot is off by less
+# than a third of rho, its own error.
 PILOT_DECREMENT = 0.1
-# A decrement, in units of m rho^2, that is about rho'^2 / 30: what is left is a sixth of rho'.
+# A decrement, in units of m rho^2 and a typical weight, for which fitted values are about a sixth
+# of rho' from the minimiser's: steps beyond it gain nothing.
 NARROW_DECREMENT = 0.01
 # Steps with the same Hessian at most.
 SAME_HESSIAN = 3
@@ -137,7 +138,7 @@ def approach(
             break
         phi = phi + t * step
         size = k * _deviation(loss)  # its square may be infinite
-        close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size
+        close = step @ descent <= PILOT_DECREMENT * len(phi) * size * size * typical_weight(w)
         if close and (k == 1.0 == least or part == parts[-1]):
             break
     k = least_factor(problem, r, parts[-1])
@@ -145,6 +146,11 @@ def approach(
     weight = max(float(w @ loss.smoothed(k).curved(r)), TINY)
     rho = np.sqrt(len(phi) * np.sum(np.square(w * psi))) / weight
     return phi, r, float(rho * _wider_at_an_end(loss, r, len(phi)))
+
+
+def typical_weight(w: np.ndarray) -> float:
+    """sum w^2 / sum w, in which no square overflows."""
+    return float(w @ (w / w.sum()))
 
 
 def least_factor(problem: Problem, r: np.ndarray, part: float) -> float:
@@ -246,7 +252,8 @@ def narrowed(
         return core(problem, phi)
     # 1. The smoothed problem, and how far off its minimiser is.
     smoothed = problem.smoothed(k)
-    phi = near_minimiser(smoothed, phi, NARROW_DECREMENT * rho * rho * m, options, work)
+    enough = NARROW_DECREMENT * m * rho * rho * typical_weight(problem.rows.w)
+    phi = near_minimiser(smoothed, phi, enough, options, work)
     r = problem.rows.residual(phi)
     error, reach = _error(smoothed, r)
     if error is None:
@@ -279,10 +286,11 @@ def narrowed(
 def near_minimiser(
     smoothed: Problem, phi: np.ndarray, enough: float, options: Options, work: Tally
 ) -> np.ndarray:
-    """phi (m,) from where a Newton step has a decrement of about ``enough`` at most.
+    """phi (m,) at which the next Newton step would have a decrement of at most about ``enough``.
 
-    A few steps with the Hessian of the start will do where it is near: if each decrement is c times
-    the last one, the next is c times this one. Where c is not small it is Newton's method.
+    1. Up to SAME_HESSIAN steps with the Hessian of the start. If the last decrement is c times the
+       one before, the next one is about c times the last.
+    2. If decrements do not fall, or are still too large: Newton's method.
     """
     rows, loss, last = smoothed.rows, smoothed.loss, 0.0
     r = rows.residual(phi)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,14 +67,11 @@ class Guess:
 def guesses(point: Point, w: np.ndarray, loss: Loss, scale: float) -> Iterator[Guess]:
     """What the end of the path may be; ``w`` (n,) are its weights, ``scale`` is a typical residual.
 
-    On the central path abs(r) and the slack of u have a common product. Their ratio is beyond a
-    typical residual in one case, or else the two kinds lie on both sides of the widest gap between
-    ratios.
+    The ratio of abs(r) to the slack of u is beyond a typical residual in one case, or else the two
+    kinds lie on both sides of the widest gap between ratios.
     """
     u = (loss.upper - loss.lower) * point.a / (point.xu + point.xl)
-    side = np.where(point.vp > point.vm, 1.0, -1.0)
-    slack = np.minimum(point.xu, point.xl) / (loss.steepest * w)
-    ratio = np.maximum(point.vp, point.vm) / np.maximum(slack, TINY)
+    side, ratio = sides_and_ratios(point, w, loss)
     yield Guess(point.phi, u, side, ratio < scale)
     if point.gap > SEPARATED_GAP:
         return
@@ -81,6 +79,15 @@ def guesses(point: Point, w: np.ndarray, loss: Loss, scale: float) -> Iterator[G
     if len(ordered) > 1:
         below = np.exp(ordered[np.argmax(np.diff(ordered))])
         yield Guess(point.phi, u, side, ratio <= below * (1.0 + TIE))
+
+
+def sides_and_ratios(point: Point, w: np.ndarray, loss: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(the side -1 or 1 of each row, the ratio of abs(r) to the slack of u), which have a common
+    product on the central path; of one problem, or of several.
+    """
+    slack = np.minimum(point.xu, point.xl) / (loss.steepest * w)
+    ratio = np.maximum(point.vp, point.vm) / np.maximum(slack, TINY)
+    return np.where(point.vp > point.vm, 1.0, -1.0), ratio
 
 
 def crossover(problem: Problem, guess: Guess) -> tuple[Pair, bool]:

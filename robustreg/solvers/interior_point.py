@@ -36,7 +36,7 @@ STEP = 0.9995
 # Of a predictor that gets less far the second-order terms are left out: they are those of its whole
 # length, and two rows can push each other from side to side by them for ever.
 LEAST_STEP = 0.1
-# The residual parts begin so far from 0, in typical residuals.
+# The residual parts begin so far from 0, in typical residuals, on the side that is steepest.
 FIRST_PAD = 0.1
 # The gap is relative to the value, or to this part of what typical residuals cost, where the value
 # is less.
@@ -49,24 +49,31 @@ DIAGONAL_SHIFT = 1e-13
 class Start:
     """Where the path of a ``problem`` begins: phi (m,) and its residuals r (n,); ``scale`` is a
     typical one.
+
+    Of ``Several`` problems (``several.py``) each array has an axis more in front, and the scale is
+    (k, 1).
     """
 
-    problem: Problem
+    problem: Any
     phi: np.ndarray
     r: np.ndarray
-    scale: float
+    scale: Any
 
     @property
     def point(self) -> Point:
-        """The first one."""
-        w, loss, pad = self.problem.rows.w, self.problem.loss, FIRST_PAD * self.scale
+        """The first point of the path."""
+        w, loss = self.problem.rows.w, self.problem.loss
+        # As much less as the slope: else rows on the flat side would be far from the centre.
+        slope = np.where(self.r > 0.0, loss.upper, -loss.lower) / loss.steepest
+        pad = FIRST_PAD * self.scale * slope
         vp, vm = np.maximum(self.r, 0.0) + pad, np.maximum(-self.r, 0.0) + pad
-        return Point(self.phi, np.zeros(len(w)), loss.upper * w, -loss.lower * w, vp, vm)
+        return Point(self.phi, np.zeros_like(w), loss.upper * w, -loss.lower * w, vp, vm)
 
     @property
-    def least_value(self) -> float:
-        """The least that a gap is relative to."""
-        return LEAST_VALUE * self.scale * self.problem.loss.steepest * self.problem.rows.w.sum()
+    def least_value(self) -> Any:
+        """The gap is divided by the value, or by this number if the value is less."""
+        steepest = self.problem.loss.steepest
+        return LEAST_VALUE * self.scale * steepest * _sum(self.problem.rows.w)
 
 
 @dataclass(slots=True, eq=False)

@@ -57,6 +57,9 @@ def minimise(problem: Problem, options: Options, work: Tally) -> Pair:
         pair = from_start(problem, phi, r, 0.0, work)
         if pair is not None and relative_gap(problem, pair.phi, pair.u)[1] <= EXACT_GAP:
             return pair
+    if not given:
+        phi = levelled(problem, phi)
+        r = problem.rows.residual(phi)
     if _is_large(problem):
         half = replace(options, max_iter=options.max_iter // 2)  # narrowing may fail
         pair = from_far(problem, phi, r, half, work)

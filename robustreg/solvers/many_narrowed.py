@@ -1,8 +1,8 @@
 """Narrowing of several problems with corners at once: ``continuation.py`` on the rows of all.
 
-Problems differ in their numbers of rows, which are one after the other. Products with Z are made
-problem by problem, all else at once. Of each problem are left the rows nearest to 0, as many of
-each, so that arrays have an axis in front (``several.py``).
+The K problems have different numbers of rows. Their rows stand one after the other in arrays of N
+rows; only products with Z are made problem by problem. Of each the n rows with the smallest
+residuals are left, the same n for all, so that they fit into arrays (K, n) (``several.py``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ import numpy as np
 from ..data.rows import dense_rows
 from ..problem.losses import corner
 from ..problem.problem import Problem, Quadratic
-from .continuation import CORE_ROWS, NARROW_DECREMENT, WIDTH
+from .continuation import CORE_ROWS, NARROW_DECREMENT, WIDTH, typical_weight
 from .several import Several, SeveralInverses, SeveralLosses, SeveralQuadratics, SeveralRows
 
-# Steps near the minimisers of smoothed problems at most, and with the same Hessian.
+# Steps near the minimisers of smoothed problems at most, and with the same Hessian: nearly all
+# problems take two (measured).
 STEPS, STEPS_OF_HESSIAN = 6, 2
-# With more rows than so many times those of a core one problem has to be narrowed once more, and
-# all are: from points that are less than so many times rho' off, for steps that contract.
+# If a problem needs more than MANY times the rows of a core, all are narrowed a second time, unless
+# the first one came near to few. The new rho is SAFE times rho': with less, steps with the same
+# Hessian would not contract (measured).
 MANY, SAFE = 2.5, 2.0
-# Times the median number of rows left: a problem with more would make the others mostly filling.
+# Times the median number of rows needed: a problem that needs more is solved alone, as the arrays
+# of the others would be mostly filler.
 FILLED = 2.0
+# Times the rows of a core: one that needs more, as where many rows tie, is solved alone, too.
+MOST = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +110,9 @@ class Left:
     """The problems ``several`` (J of the K) of n rows each that narrowing leaves, from phi (J, m)
     with residuals r (J, n).
 
-    ``number`` (J,) is that of each problem; ``places`` (J, n) are its rows among those of all,
-    where they are ``real`` (J, n): others are zeros. ``terms`` (J, n) are as in ``Rows``.
+    ``number`` (J,) are the numbers of the problems among the K. ``places`` (J, n) are the numbers
+    of their rows among the N of all, where ``real`` (J, n). Others are filler, for problems with
+    fewer than n rows: Z, y, r and ``terms`` (as in ``Rows``) are 0 there, w is the mean one.
     """
 
     number: np.ndarray
@@ -135,25 +141,29 @@ class Left:
         return Left(number, self.several.some(chosen), *others)
 
 
-def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, np.ndarray]:
-    """(the problems of the rows nearest to 0, slopes u (N,) of the others) from phi (K, m), whose
-    fitted values are about rho (K,) off.
+def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, np.ndarray, int]:
+    """(the problems that are left, u (N,), steps made) from phi (K, m), whose fitted values are
+    about rho (K,) from those of the minimisers.
 
-    Left out are problems that would keep many more rows than others.
+    u has the slope of each row on its side of 0, which is final for rows that are not left. A
+    problem that needs many more rows than others is not among those left.
     """
     # 1. How many rows each problem needs.
-    phi, error = near_minimisers(rows, phi, rho)
+    phi, error, n_steps = near_minimisers(rows, phi, rho)
     r, least = rows.residual(phi), CORE_ROWS * phi.shape[1]
     needed = _needed(rows, r, error)
-    if needed.max() > MANY * least:
-        nearer, less = near_minimisers(rows, phi, SAFE * np.where(np.isfinite(error), error, rho))
+    most_are_near = 2 * np.count_nonzero(np.isfinite(error)) >= len(error)
+    if needed.max() > MANY * least and most_are_near:
+        nearer, less, more = near_minimisers(
+            rows, phi, SAFE * np.where(np.isfinite(error), error, rho)
+        )
         better = less < error
         phi, error = np.where(better[:, None], nearer, phi), np.where(better, less, error)
-        r = rows.residual(phi)
+        r, n_steps = rows.residual(phi), n_steps + more
         needed = _needed(rows, r, error)
-    usual = needed <= FILLED * np.median(needed)
+    usual = needed <= min(FILLED * np.median(needed), MOST * least)
     # 2. The nearest of each, and the slopes of the others.
-    number, n = np.flatnonzero(usual), int(needed[usual].max())
+    number, n = np.flatnonzero(usual), int(needed[usual].max(initial=1))
     places, real = _nearest(rows, r, number, n)
     kept = np.zeros(len(r), dtype=bool)
     kept[places[real]] = True
@@ -163,17 +173,19 @@ def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, n
     Z = np.zeros((*places.shape, phi.shape[1]))
     for j, k in enumerate(number):
         Z[j, real[j]] = rows.Z[k].take(places[j, real[j]] - rows.edges[k], axis=0)
-    y, w = np.where(real, rows.y[places], 0.0), np.where(real, rows.w[places], 1.0)
+    # What is relative to all weights, such as the gap, must not know of the filler.
+    mean = (rows.sums(rows.w) / rows.sizes)[number, None]
+    y, w = np.where(real, rows.y[places], 0.0), np.where(real, rows.w[places], mean)
     r, terms = np.where(real, r[places], 0.0), np.where(real, rows.terms[places], 0.0)
     quadratic = SeveralQuadratics(h, rows.quadratic.L).some(number)
     several = Several(SeveralRows(Z, y, w), rows.loss.some(number), quadratic)
-    return Left(number, several, phi[number], r, places, real, terms), u
+    return Left(number, several, phi[number], r, places, real, terms), u, n_steps
 
 
 def near_minimisers(
     rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(phi (K, m) near the minimisers of the smoothed problems, rho' (K,)), as in
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """(phi (K, m) near the minimisers of the smoothed problems, rho' (K,), steps made), as in
     ``continuation.near_minimiser``.
 
     Where steps do not contract phi is as it was, and rho' infinite.
@@ -181,9 +193,11 @@ def near_minimisers(
     start, loss, m = phi, rows.loss, phi.shape[1]
     knots, k = rows.of_owner(rho), rho[:, None] / loss.half_jump
     linear = loss.middle * rows.adjoint(rows.w)
+    typical = np.array([typical_weight(w) for w in rows.each(rows.w)])
+    enough = NARROW_DECREMENT * m * rho * rho * typical
     r, last = rows.residual(phi), np.zeros(len(phi))
-    for number in range(STEPS):
-        if number % STEPS_OF_HESSIAN == 0:
+    for n_steps in range(1, STEPS + 1):
+        if n_steps % STEPS_OF_HESSIAN == 1:
             H = rows.gram(np.abs(r) <= knots) + k[:, :, None] * rows.quadratic.G
             inverses = SeveralInverses.of(H)
         descent = rows.adjoint(rows.w * np.clip(r, -knots, knots))
@@ -191,7 +205,7 @@ def near_minimisers(
         steps = inverses.solve(descent)
         decrement = np.einsum("ij,ij->i", steps, descent)
         c = np.divide(decrement, last, out=np.ones(len(last)), where=last > 0.0)
-        near, last = np.minimum(c, 1.0) * decrement <= NARROW_DECREMENT * rho * rho * m, decrement
+        near, last = (decrement >= 0.0) & (np.minimum(c, 1.0) * decrement <= enough), decrement
         phi = phi + steps
         r = rows.residual(phi)
         if near.all():
@@ -200,7 +214,7 @@ def near_minimisers(
     e = np.where(Q, rows.w * (np.copysign(knots, r) - r), 0.0)
     error = np.sqrt(m * rows.sums(e * e)) / rows.sums(rows.w * Q)
     near &= np.isfinite(error)
-    return np.where(near[:, None], phi, start), np.where(near, error, np.inf)
+    return np.where(near[:, None], phi, start), np.where(near, error, np.inf), n_steps
 
 
 def _needed(rows: RowsOfAll, r: np.ndarray, error: np.ndarray) -> np.ndarray:

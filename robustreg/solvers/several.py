@@ -10,8 +10,7 @@ import numpy as np
 from ..numerics import linalg
 from ..problem.losses import Loss
 from ..problem.problem import Quadratic
-
-SHIFT = 1e-13  # of the diagonal, for a matrix that has no inverse: some hundred times its rounding
+from .interior_point import DIAGONAL_SHIFT
 
 
 def times(M: np.ndarray, x: np.ndarray, turned: bool = False) -> np.ndarray:
@@ -139,7 +138,7 @@ class SeveralInverses:
         try:
             inverse = np.linalg.inv(scaled)
         except np.linalg.LinAlgError:
-            scaled = scaled + SHIFT * np.eye(M.shape[1])
+            scaled = scaled + DIAGONAL_SHIFT * np.eye(M.shape[1])
             inverse = np.linalg.inv(scaled)
         rcond = 1.0 / (_norms(scaled) * _norms(inverse))
         return cls(inverse, scale, bool(np.all(rcond >= linalg.WELL_CONDITIONED)))

@@ -305,3 +305,18 @@ def test_a_few_points_whose_quantiles_are_known():
     for level, ends in ((0.2, (1.0, 10.0)), (0.5, (2.0, 20.0)), (0.9, (11.0, 110.0))):
         model = AsQuantileRegressor(level).fit(X, y)
         np.testing.assert_allclose(model.predict([[0.0], [1.0]]), ends, rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.0005, 0.002, 0.01, 0.99, 0.998])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_levels_at_an_end_converge_where_columns_are_counts(level, weighted):
+    """Few rows are below, and those above have slopes so small that paths once lost their centre."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.poisson(2.0, (13_000, 1)).astype(float)
+        y = rng.standard_t(3, 13_000)
+        w = rng.integers(1, 6, 13_000).astype(float) if weighted else None
+        model = LinearRegressor("quantile", quantile=level).fit(X, y, w)
+        assert model.converged_
+        assert model.dual_gap_ <= 1e-11
+        assert model.n_iter_ <= 60

@@ -1,5 +1,7 @@
 """Narrowing ends where the core solver does; its errors are those of its pilots."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from robustreg.solvers.continuation import (
     near_minimiser,
     quantile,
     sharpened,
+    typical_weight,
 )
 from unit.constructed import CORNERS, OPTIONS, SMOOTH, constructed, tally, value
 
@@ -103,22 +106,37 @@ def test_an_approach_ends_near_the_minimiser(loss):
 
 
 @bounded
-@pytest.mark.parametrize(
-    ("off", "most"), [(0.02, 3), (0.1, 5), (30.0, 30)], ids=["near", "off", "far"]
-)
-def test_a_smoothed_minimiser_is_near_whatever_the_start(loss, off, most):
+@pytest.mark.parametrize("unit", [1e-10, 1.0, 1e8])  # of weights
+@pytest.mark.parametrize(("off", "most"), [(0.02, 3), (0.1, 5), (30.0, 30)])
+def test_a_smoothed_minimiser_is_near_whatever_the_start(loss, off, most, unit):
     """The decrement of a Newton step there, by a naive Hessian, is about what is enough; from near
     it takes few steps.
     """
     made = constructed(8, loss, n=3000, m=5, settled=False, penalty=False)
-    smoothed, work, enough = made.problem.smoothed(0.2), tally(), 1e-3
+    rows = replace(made.problem.rows, w=unit * made.problem.rows.w)
+    quadratic = Quadratic(np.zeros((0, 5)), unit * made.problem.quadratic.h)
+    smoothed, work = Problem(rows, loss, quadratic).smoothed(0.2), tally()
+    enough = 1e-3 * typical_weight(rows.w)
     phi = near_minimiser(smoothed, made.phi + off, enough, OPTIONS, work)
-    rows = smoothed.rows
     r, Z = rows.residual(phi), rows.take(slice(None))
     descent = Z.T @ (rows.w * smoothed.loss.slope(r)) + smoothed.quadratic.h
     H = Z.T @ (Z * (rows.w * smoothed.loss.curved(r))[:, None])
     assert descent @ np.linalg.solve(H, descent) <= 5.0 * enough
     assert work.n_iter <= most
+
+
+@bounded
+def test_the_unit_of_weights_changes_no_step_of_narrowing(loss):
+    loss = loss if loss.is_corner else loss.in_units(1000.0)[0]
+    made, iterations = constructed(1, loss, n=4000, m=3, settled=False, penalty=False), []
+    for unit in (1e-10, 1.0, 1e8):
+        rows = replace(made.problem.rows, w=unit * made.problem.rows.w)
+        quadratic = Quadratic(np.zeros((0, 3)), unit * made.problem.quadratic.h)
+        work = tally()
+        pair = narrowed(Problem(rows, loss, quadratic), made.phi + 0.05, 0.1, core, OPTIONS, work)
+        np.testing.assert_allclose(pair.phi, made.phi, atol=1e-11)
+        iterations.append(work.n_iter)
+    assert max(iterations) <= min(iterations) + 1
 
 
 @pytest.mark.parametrize("loss", SMOOTH.values(), ids=SMOOTH.keys())

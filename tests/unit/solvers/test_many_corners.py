@@ -12,7 +12,7 @@ from robustreg.numerics.precision import EPS
 from robustreg.problem.losses import ABSOLUTE, corner, huber, pinball
 from robustreg.problem.problem import Problem, Quadratic
 from robustreg.solvers import many_corners, many_narrowed
-from robustreg.solvers.many_corners import Face, Near, optimal_pairs
+from robustreg.solvers.many_corners import Faces, Near, optimal_pairs
 from robustreg.solvers.several import Several, SeveralLosses, SeveralQuadratics, SeveralRows
 from unit.constructed import constructed, tally
 
@@ -53,7 +53,24 @@ def test_pairs_are_the_constructed_ones_whatever_the_sizes_and_losses(rows):
         np.testing.assert_allclose(pair.phi, one.phi, atol=1e-12)
         np.testing.assert_allclose(pair.u, one.u, atol=1e-9)
         assert_optimal(one.problem, pair)
-        assert 5 < its.work.n_iter <= many_corners.POINTS
+        assert 5 < its.work.n_iter <= many_corners.IN_COMMON
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e8])
+def test_the_unit_of_weights_changes_no_step(unit):
+    problems = made()
+    asked, other = near(problems), []
+    for one in problems:
+        problem, h = one.problem, unit * one.problem.quadratic.h
+        rows = replace(problem.rows, w=unit * problem.rows.w)
+        problem = replace(problem, rows=rows, quadratic=Quadratic(np.zeros((0, 4)), h))
+        other.append(replace(one, problem=problem))
+    scaled = near(other)
+    found = zip(optimal_pairs(asked), optimal_pairs(scaled), strict=True)
+    for (pair, same), mine, its in zip(found, asked, scaled, strict=True):
+        np.testing.assert_allclose(same.phi, pair.phi, atol=1e-12)
+        np.testing.assert_allclose(same.u, pair.u, atol=1e-9)
+        assert abs(mine.work.n_iter - its.work.n_iter) <= 1
 
 
 @pytest.mark.parametrize("rho", [1e-4, 1e-2, 1.0, 1e3])
@@ -66,15 +83,19 @@ def test_a_wrong_distance_leaves_problems_alone_or_costs_nothing(off, rho):
         if pair is not None:
             assert_optimal(one.problem, pair)
             np.testing.assert_allclose(pair.phi, one.phi, atol=1e-11)
+    if off == 0.0 and rho == 1.0:
+        assert all(pair is not None for pair in found)
 
 
 def test_rows_settled_on_the_wrong_side_are_seen(monkeypatch):
     """As where a point is much further off than it says."""
-    monkeypatch.setattr(many_narrowed, "near_minimisers", lambda rows, phi, rho: (phi, 0.01 * rho))
+    monkeypatch.setattr(
+        many_narrowed, "near_minimisers", lambda rows, phi, rho: (phi, 0.01 * rho, 0)
+    )
     problems, found = made((300,) * 5), []
     for seed in range(5):
         found += optimal_pairs(near(problems, 0.2, seed=seed))
-    assert any(pair is None for pair in found)
+    assert {pair is None for pair in found} == {True, False}
     for one, pair in zip(5 * problems, found, strict=True):
         if pair is not None:
             assert_optimal(one.problem, pair)
@@ -104,6 +125,13 @@ def test_two_problems_gain_nothing():
     assert optimal_pairs(near(made()[:2])) == [None, None]
 
 
+def test_a_problem_without_columns_is_left_alone():
+    none = Quadratic(np.zeros((0, 0)), np.zeros(0))
+    rows = dense_rows(np.zeros((9, 0)), np.ones(9), np.ones(9))
+    asked = [Near(Problem(rows, ABSOLUTE, none), np.zeros(0), 1.0, tally())] * 3
+    assert optimal_pairs(asked) == [None] * 3
+
+
 def test_large_problems_are_left_alone(monkeypatch):
     asked = near(made())
     monkeypatch.setattr(many_corners, "MOST_ENTRIES", 4 * 500)
@@ -112,26 +140,35 @@ def test_large_problems_are_left_alone(monkeypatch):
     assert optimal_pairs(asked) == [None] * 5
 
 
-def test_what_cannot_be_solved_leaves_the_others():
-    """A value that is not finite, dependent columns, and many rows that one phi goes through."""
-    usual = made((300,) * 5)
-    rng = np.random.default_rng(0)
-    nan, dependent, tied = (one.problem for one in made((300,) * 5)[:3])
+def hard():
+    """A value that is not finite, dependent columns, a repeated row that is fitted, and many rows
+    that one phi goes through.
+    """
+    rng, none = np.random.default_rng(0), Quadratic(np.zeros((0, 4)), np.zeros(4))
+    nan, dependent, twice, tied = (one.problem for one in made((300,) * 5)[:4])
     nan = replace(nan, rows=replace(nan.rows, y=np.full(300, np.nan)))
     Z = dependent.rows.take(slice(None)).copy()
     Z[:, 3] = Z[:, 2]
-    none = Quadratic(np.zeros((0, 4)), np.zeros(4))
     dependent = Problem(dense_rows(Z, dependent.rows.y, dependent.rows.w), ABSOLUTE, none)
+    two = np.append(np.arange(300), np.flatnonzero(made((300,) * 5)[2].r == 0.0)[:2])
+    twice = replace(twice, rows=twice.rows.subset(two))
     y = tied.rows.fitted(np.ones(4)) + np.where(rng.uniform(size=300) < 0.5, 0.0, 1.0)
     tied = Problem(replace(tied.rows, y=y), ABSOLUTE, none)
-    hard = [Near(p, np.ones(4), 0.1, tally()) for p in (nan, dependent, tied)]
-    with np.errstate(all="ignore"):
-        found = optimal_pairs(hard + near(usual))
+    return [Near(p, np.ones(4), 0.1, tally()) for p in (nan, dependent, twice, tied)]
+
+
+def test_what_cannot_be_solved_leaves_the_others():
+    usual, others = made((300,) * 5), hard()
+    alone, beside = near(usual), near(usual)
+    optimal_pairs(alone)
+    found = optimal_pairs(others + beside)
     assert found[:2] == [None, None]
-    if found[2] is not None:
-        assert_optimal(tied, found[2])
-    for own, pair in zip(usual, found[3:], strict=True):
+    for its, pair in zip(others, found, strict=False):
+        if pair is not None:
+            assert_optimal(its.problem, pair)
+    for own, pair, mine, its in zip(usual, found[4:], beside, alone, strict=True):
         np.testing.assert_allclose(pair.phi, own.phi, atol=1e-12)
+        assert mine.work.n_iter <= its.work.n_iter + many_narrowed.STEPS * 2
 
 
 def test_paths_go_on_without_those_that_have_ended(monkeypatch):
@@ -164,7 +201,7 @@ def face(seed=0, n=40, m=4, light=None):
         SeveralQuadratics(h[None], np.zeros((1, 0, m))),
     )
     side = np.where(one.r > 0.0, 1.0, -1.0)[None]
-    return Face(several, F, side, np.zeros((1, n))), one.phi[None], one.u[None]
+    return Faces(several, F, side, np.zeros((1, n))), one.phi[None], one.u[None]
 
 
 def test_a_face_tells_its_pair():
