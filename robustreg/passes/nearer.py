@@ -62,12 +62,12 @@ def moved_nearer(
     except Refused:
         if not enough:
             raise
-        return pilot(problem, tally)
+        return _of_whole_sample(problem, tally, enough, levels)
     if start.ties is not None:
         return start
     unlike = start.metric is not None or len(start.unknown.rare)
     if unlike or start.gram is None or start.hessian is None or not start.typical > 0.0:
-        return _of_whole_sample(problem, tally, enough)
+        return _of_whole_sample(problem, tally, enough, levels)
     L, phi, lengths = problem.penalty_root, start.phi, []
     factor = linalg.factor(start.hessian * problem.source.weight + L.T @ L)
     rough = _float32_will_do(problem, start)
@@ -80,7 +80,7 @@ def moved_nearer(
         options.report(f"pass {tally.n_passes}: gradient", problem.source.n_rows)
     first, last = lengths
     if not last <= CONTRACTED * first:
-        return _of_whole_sample(problem, tally, enough)
+        return _of_whole_sample(problem, tally, enough, levels)
     left = _left_at_corner(problem, start, first, last) if problem.loss.is_corner else LEFT * last
     return replace(start, phi=phi, rho=left)
 
@@ -105,7 +105,8 @@ def _float32_will_do(problem: AllRows, start: Pilot) -> bool:
     return bool(noise <= ROUGH * start.rho and in_range)
 
 
-def _of_whole_sample(problem: AllRows, tally: Tally, enough: bool) -> Pilot:
+def _of_whole_sample(problem: AllRows, tally: Tally, enough: bool, levels: Levels | None) -> Pilot:
+    """From far away, and not from the last level, which may be why steps do not contract."""
     if not enough:
         raise Refused("Steps from a small sample do not tell where the fit is, and rows are few.")
-    return pilot(problem, tally)
+    return pilot(problem, tally, levels=None if levels is None else Levels(levels.samples))

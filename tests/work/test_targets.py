@@ -9,7 +9,7 @@ from robustreg import LinearRegressor, quantile_process
 from robustreg.data.arrays import ArraySource
 from robustreg.fitting import at_knot
 from robustreg.fitting.at_knot import TOGETHER
-from robustreg.passes import pilot
+from robustreg.passes import nearer, pilot
 from robustreg.passes.nearer import PART
 
 LOSSES = ["mse", "huber", "mae"]
@@ -166,9 +166,13 @@ def test_a_level_that_is_refused_leaves_the_others_together():
         np.testing.assert_allclose(coef, alone.coef_, rtol=1e-11, atol=1e-13)
 
 
-def test_levels_share_their_sample(monkeypatch):
+@pytest.mark.parametrize("contracted", [True, False])
+def test_levels_share_their_samples(contracted, monkeypatch):
+    """And the whole one, where steps from a part of it do not come nearer."""
     X, Y = data()
     drawn, sample = [], pilot._sample
+    if not contracted:
+        monkeypatch.setattr(nearer, "CONTRACTED", 0.0)
 
     def watched(problem, tally, share, reaching):
         drawn.append(share)
@@ -177,7 +181,7 @@ def test_levels_share_their_sample(monkeypatch):
     monkeypatch.setattr(pilot, "_sample", watched)
     process = quantile_process(X, Y[:, 0], [0.1, 0.3, 0.5, 0.7, 0.9])
     assert process.work.way == "passes"
-    assert drawn == [PART]
+    assert drawn == ([PART] if contracted else [PART, 1.0])
     for level, coef in zip(process.quantiles, process.coefs, strict=True):
         alone = LinearRegressor("quantile", quantile=level).fit(X, Y[:, 0])
         np.testing.assert_allclose(coef, alone.coef_, rtol=1e-12, atol=1e-14)
