@@ -116,7 +116,7 @@ def in_step(source: Source, fits: list[Steps[T]]) -> list[T | Refused]:
 def _advanced(fits: list[Steps[T]], sent: dict, found: dict) -> dict[int, Pass]:
     """The next pass of each fit that is ``sent`` an answer; what others return goes to ``found``.
 
-    Small problems that they ask for are solved at once.
+    Small problems that they ask for are solved together.
     """
     passes = {}
     while sent:

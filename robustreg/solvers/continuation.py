@@ -88,7 +88,7 @@ PILOT_DECREMENT = 0.1
 # A decrement, in units of m rho^2 and a typical weight, for which fitted values are about a sixth
 # of rho' from the minimiser's: steps beyond it gain nothing.
 NARROW_DECREMENT = 0.01
-# Steps with the same Hessian at most.
+# Steps with the same Hessian at most: where the start is near, two do (measured).
 SAME_HESSIAN = 3
 # A smooth loss is not smoothed to a piece that is less than so many times wider: little would be
 # gained.

@@ -63,7 +63,7 @@ class Start:
     def point(self) -> Point:
         """The first point of the path."""
         w, loss = self.problem.rows.w, self.problem.loss
-        # As much less as the slope: else rows on the flat side would be far from the centre.
+        # Less where the slope is less, or rows on the flat side would be far from the centre.
         slope = np.where(self.r > 0.0, loss.upper, -loss.lower) / loss.steepest
         pad = FIRST_PAD * self.scale * slope
         vp, vm = np.maximum(self.r, 0.0) + pad, np.maximum(-self.r, 0.0) + pad

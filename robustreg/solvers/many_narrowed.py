@@ -51,13 +51,13 @@ class RowsOfAll:
     @classmethod
     def of(cls, problems: list[Problem]) -> RowsOfAll:
         rows = [problem.rows for problem in problems]
-        none = [np.zeros(one.n_rows) if one.terms is None else one.terms for one in rows]
+        terms = [np.zeros(one.n_rows) if one.terms is None else one.terms for one in rows]
         return cls(
             Z=[one.take(slice(None)) for one in rows],
             y=np.concatenate([one.y for one in rows]),
             w=np.concatenate([one.w for one in rows]),
             edges=np.cumsum([0, *(one.n_rows for one in rows)]),
-            terms=np.concatenate(none),
+            terms=np.concatenate(terms),
             loss=SeveralLosses.of([problem.loss for problem in problems]),
             quadratic=SeveralQuadratics.of([problem.quadratic for problem in problems]),
         )
@@ -161,15 +161,22 @@ def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, n
         phi, error = np.where(better[:, None], nearer, phi), np.where(better, less, error)
         r, n_steps = rows.residual(phi), n_steps + more
         needed = _needed(rows, r, error)
-    usual = needed <= min(FILLED * np.median(needed), MOST * least)
     # 2. The nearest of each, and the slopes of the others.
+    usual = needed <= min(FILLED * np.median(needed), MOST * least)
     number, n = np.flatnonzero(usual), int(needed[usual].max(initial=1))
     places, real = _nearest(rows, r, number, n)
     kept = np.zeros(len(r), dtype=bool)
     kept[places[real]] = True
     u = rows.pulls(r)
     h = rows.quadratic.h + rows.adjoint(np.where(kept, 0.0, rows.w * u))
-    # 3. Their problems.
+    return _left(rows, number, places, real, phi, r, h), u, n_steps
+
+
+def _left(rows: RowsOfAll, number, places, real, phi, r, h) -> Left:
+    """The problems of ``number`` (J,) with the rows ``places`` where they are ``real`` (J, n).
+
+    phi and h (K, m) and r (N,) are those of all K problems; h has the pull of rows not left.
+    """
     Z = np.zeros((*places.shape, phi.shape[1]))
     for j, k in enumerate(number):
         Z[j, real[j]] = rows.Z[k].take(places[j, real[j]] - rows.edges[k], axis=0)
@@ -179,7 +186,7 @@ def narrowed(rows: RowsOfAll, phi: np.ndarray, rho: np.ndarray) -> tuple[Left, n
     r, terms = np.where(real, r[places], 0.0), np.where(real, rows.terms[places], 0.0)
     quadratic = SeveralQuadratics(h, rows.quadratic.L).some(number)
     several = Several(SeveralRows(Z, y, w), rows.loss.some(number), quadratic)
-    return Left(number, several, phi[number], r, places, real, terms), u, n_steps
+    return Left(number, several, phi[number], r, places, real, terms)
 
 
 def near_minimisers(
